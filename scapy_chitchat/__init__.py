@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Dissect, build and judge chitchat gossip.
+
+``from scapy_chitchat import *`` gives the Scapy layers, bound to their UDP ports, and the functions for plain records.
+Names are imported when they are first used, so that a command starts quickly.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scapy_chitchat.capture import CaptureError as CaptureError
+    from scapy_chitchat.capture import read_messages as read_messages
+    from scapy_chitchat.checks import Finding as Finding
+    from scapy_chitchat.checks import findings as findings
+    from scapy_chitchat.fields import ABSENT as ABSENT
+    from scapy_chitchat.layers import Block as Block
+    from scapy_chitchat.layers import Chitchat as Chitchat
+    from scapy_chitchat.layers import ChitchatAck as ChitchatAck
+    from scapy_chitchat.layers import ChitchatBadCluster as ChitchatBadCluster
+    from scapy_chitchat.layers import ChitchatSyn as ChitchatSyn
+    from scapy_chitchat.layers import ChitchatSynAck as ChitchatSynAck
+    from scapy_chitchat.layers import KeyValueOp as KeyValueOp
+    from scapy_chitchat.layers import NodeDigest as NodeDigest
+    from scapy_chitchat.layers import NodeOp as NodeOp
+    from scapy_chitchat.layers import SetMaxVersionOp as SetMaxVersionOp
+    from scapy_chitchat.layers import bind as bind
+    from scapy_chitchat.packet import Malformed as Malformed
+    from scapy_chitchat.packet import UnbuildableError as UnbuildableError
+    from scapy_chitchat.records import DecodeError as DecodeError
+    from scapy_chitchat.records import Message as Message
+    from scapy_chitchat.records import decode as decode
+    from scapy_chitchat.records import encode as encode
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "capture": ("CaptureError", "read_messages"),
+    "checks": ("Finding", "findings"),
+    "fields": ("ABSENT",),
+    "layers": (
+        "Block",
+        "Chitchat",
+        "ChitchatAck",
+        "ChitchatBadCluster",
+        "ChitchatSyn",
+        "ChitchatSynAck",
+        "KeyValueOp",
+        "NodeDigest",
+        "NodeOp",
+        "SetMaxVersionOp",
+        "bind",
+    ),
+    "packet": ("Malformed", "UnbuildableError"),
+    "records": ("DecodeError", "Message", "decode", "encode"),
+}
+
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(name)
