@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where messages come from: capture files, and whatever else gives frames.
+
+frames.py goes from files to frames, datagrams.py from frames to UDP datagrams; here the datagrams that are chitchat
+messages become messages. No Scapy packet is made on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from decimal import Decimal
+from os import PathLike
+from typing import cast
+
+from scapy_chitchat.capture.datagrams import Counters, Datagram, DatagramReader
+from scapy_chitchat.capture.frames import CaptureError, CaptureFile, Frame, Source
+from scapy_chitchat.checks import Finding, finding, refusal, remarks
+from scapy_chitchat.protocol import MAGIC, STREAM_LIMIT, UDP_PORTS, MessageType, ProtocolVersion
+from scapy_chitchat.records import DecodeError, Message, decode_start
+
+__all__ = [
+    "CaptureError",
+    "CaptureFile",
+    "CapturedMessage",
+    "Counters",
+    "Datagram",
+    "DatagramReader",
+    "Frame",
+    "MessageFilter",
+    "Source",
+    "read_datagrams",
+    "read_messages",
+]
+
+_MAGIC = MAGIC.to_bytes(2, "little")
+
+
+def looks_like_message(data: bytes, at_home: bool) -> bool:
+    """Whether a datagram is a chitchat message, by its header.
+
+    On a port where gossip is at home the magic number is enough; elsewhere version and type must be known ones.
+    """
+    if data[:2] != _MAGIC:
+        return False
+    return at_home or (len(data) > 3 and data[2] < len(ProtocolVersion) and data[3] < len(MessageType))
+
+
+class MessageFilter:
+    """Picks the chitchat messages among datagrams.
+
+    With ``ports`` every datagram from or to one of them counts, whatever it holds; without, the header decides.
+    """
+
+    def __init__(self, ports: Collection[int] | None = None) -> None:
+        self.ports = frozenset(ports) if ports else None
+        self._home = frozenset(UDP_PORTS)
+
+    def takes(self, datagram: Datagram) -> bool:
+        """Whether this datagram is, or is to be, a message."""
+        _, _, _, _, source_port, _, destination_port, data, _ = datagram
+        if self.ports is not None:
+            return source_port in self.ports or destination_port in self.ports
+        return looks_like_message(data, source_port in self._home or destination_port in self._home)
+
+
+def read_datagrams(frames: Iterable[Frame], reader: DatagramReader, wanted: MessageFilter) -> Iterator[Datagram]:
+    """The datagrams in ``frames`` that are chitchat messages."""
+    for frame in frames:
+        datagram = reader.read(frame)
+        if datagram is None:
+            continue
+        if wanted.takes(datagram):
+            yield datagram
+        else:
+            reader.counters.other += 1
+    reader.finish()
+
+
+class CapturedMessage:
+    """A message as it was captured, and what is to be said of it."""
+
+    __slots__ = ("_end", "_findings", "datagram", "error", "message")
+
+    def __init__(self, datagram: Datagram, limit: int = STREAM_LIMIT) -> None:
+        self.datagram = datagram
+        self.message: Message | None = None
+        """What a node would read; None where it refuses the message."""
+        self.error: DecodeError | None = None
+        """Why a node refuses the message."""
+        self._findings: list[Finding] | None = None
+        self._end = 0
+        try:
+            self.message, self._end = decode_start(datagram.data, limit)
+        except DecodeError as error:
+            self.error = error
+
+    @property
+    def frame(self) -> int:
+        """The number of the frame that completed the datagram, as Wireshark counts."""
+        return self.datagram.frame
+
+    @property
+    def time(self) -> Decimal:
+        """Seconds since the epoch, with as many decimals as the capture has."""
+        return Decimal(self.time_text)
+
+    @property
+    def time_text(self) -> str:
+        """The same as text."""
+        scale = 10**self.datagram.decimals
+        seconds, rest = divmod(self.datagram.time, scale)
+        return f"{seconds}.{rest:0{self.datagram.decimals}d}"
+
+    @property
+    def source(self) -> str:
+        """Address and port of the sender."""
+        return _socket_address(self.datagram.source, self.datagram.source_port)
+
+    @property
+    def destination(self) -> str:
+        """Address and port of the receiver."""
+        return _socket_address(self.datagram.destination, self.datagram.destination_port)
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the datagram, as far as they were captured."""
+        return self.datagram.data
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is to be said of the message; worked out when first asked for."""
+        if self._findings is None:
+            self._findings = list(self._find())
+        return self._findings
+
+    def _find(self) -> Iterator[Finding]:
+        if self.datagram.cut:
+            yield finding("cut", len(self.data), f"{len(self.data):,} bytes were captured")
+        if self.error:
+            yield refusal(self.error)
+        elif self.message:
+            yield from remarks(self.message, self.data, self._end)
+
+
+def _socket_address(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def read_messages(
+    sources: Source | Iterable[Source],
+    ports: Collection[int] | None = None,
+    *,
+    limit: int = STREAM_LIMIT,
+    counters: Counters | None = None,
+) -> Iterator[CapturedMessage]:
+    """The chitchat messages in one capture or several, one after the other.
+
+    ``ports``: only what goes from or to one of these UDP ports, and all of it; otherwise messages are known by their
+    header on any port. ``limit`` bounds the decompressed bytes of each stream. ``counters`` is filled on the way.
+    Raises CaptureError where a source cannot be read, or not to its end.
+    """
+    several = not isinstance(sources, (str, PathLike)) and not hasattr(sources, "read")
+    counters = counters or Counters()
+    for source in cast(Iterable[Source], sources if several else [sources]):
+        with CaptureFile(source) as frames:
+            for datagram in read_datagrams(frames, DatagramReader(counters), MessageFilter(ports)):
+                yield CapturedMessage(datagram, limit)
