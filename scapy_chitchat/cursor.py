@@ -33,16 +33,20 @@ class BreakOff(ValueError):
         self.stream = stream
         self.placed = False  # whether what could not be read stands in a list of items or blocks already
 
-    def __str__(self) -> str:
+    def place(self) -> str:
+        """The code and where."""
         where = f" of the decompressed {self.stream}" if self.stream else ""
-        return f"{self.code} at byte {self.offset}{where}: {self.reason}"
+        return f"{self.code} at byte {self.offset}{where}"
+
+    def __str__(self) -> str:
+        return f"{self.place()}: {self.reason}"
 
 
 class Cursor:
     """A place in bytes that are being read: a message, or one decompressed stream of it.
 
     ``base`` is the offset of ``data`` in the whole message, so that offsets count from the magic number. ``limit``
-    bounds the decompressed bytes of one stream. ``refusals`` collects what a lenient reader went on after.
+    bounds the decompressed bytes of one stream. ``refusals`` has the first thing that a lenient reader went on after.
     """
 
     __slots__ = ("base", "data", "limit", "pos", "refusals", "stream", "strict")
@@ -79,12 +83,22 @@ class Cursor:
         """The exception to raise for trouble at ``at``, by default at the present place."""
         return BreakOff(code, self.base + (self.pos if at is None else at), reason, self.stream)
 
+    def stop_at(self, at: int, code: str, reason: str) -> BreakOff:
+        """The exception to raise where the value that starts at ``at`` cannot be taken: it counts as not read."""
+        self.pos = at
+        return self.break_off(code, reason)
+
     def refuse(self, code: str, reason: str, at: int) -> None:
         """A value that a node refuses, read in full: raises BreakOff for a strict reader only."""
         trouble = self.break_off(code, reason, at)
         if self.strict:
             raise trouble
-        self.refusals.append(trouble)
+        self.note(trouble)
+
+    def note(self, trouble: BreakOff) -> None:
+        """Keep the first trouble of a lenient reader: there may be one in each of a hundred thousand items."""
+        if not self.refusals:
+            self.refusals.append(trouble)
 
     def take(self, size: int, name: str, code: str = "field-short") -> bytes:
         """The next ``size`` bytes, which field ``name`` wants. Raises BreakOff where there are fewer."""

@@ -28,12 +28,14 @@ from scapy.fields import (
     FieldLenField,
     LEShortField,
     PacketListField,
+    RawVal,
     StrLenField,
 )
 from scapy.packet import Packet
-from scapy.volatile import RandEnumKeys, RandIP, RandIP6, RandNum, RandString, VolatileValue
+from scapy.volatile import RandChoice, RandIP, RandIP6, RandNum, RandString, VolatileValue
 
 from scapy_chitchat.cursor import BreakOff, Cursor, Scope
+from scapy_chitchat.protocol import MOST_ITEMS
 from scapy_chitchat.stream import ZstdError, decompress_block, split_stream
 
 
@@ -48,6 +50,10 @@ class _Absent:
 
     def __iter__(self) -> Iterator[Any]:
         return iter(())
+
+    def command(self, json: bool = False) -> str | None:
+        """How Scapy writes it: its name in Python, null in JSON."""
+        return None if json else repr(self)
 
     def __copy__(self) -> _Absent:
         return self
@@ -85,8 +91,8 @@ class When:
     def __call__(self, pkt: Packet) -> bool:
         """Whether a packet, or the nearest layer below it that has the field, meets the condition."""
         layer: Packet | None = pkt
-        while layer is not None and self.field not in layer.default_fields:
-            layer = layer.underlayer
+        while layer is not None and not isinstance(layer.fieldtype.get(self.field), KnownByteField):
+            layer = layer.underlayer  # IP has a version, too, but not one of the protocol's
         return self.holds(None if layer is None else layer.getfieldval(self.field))
 
 
@@ -103,6 +109,15 @@ FAST_READ_FAILED = (struct.error, ValueError, LookupError)
 """What a compiled reader raises where the bytes are not as a node would write them."""
 
 
+class StuckError(ValueError):
+    """A compiled reader met something odd in the item at ``pos``; ``items`` are those before it."""
+
+    def __init__(self, items: list[Any], pos: int) -> None:
+        super().__init__(pos)
+        self.items = items
+        self.pos = pos
+
+
 class Sink(Protocol):
     """What a careful read fills: Scapy packets or plain records."""
 
@@ -113,7 +128,14 @@ class Sink(Protocol):
         """What stands in a list for bytes that could not be read; None for nothing."""
 
     def read_list(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
-        """The items of ``field`` in one go, and where they end. Raises FAST_READ_FAILED where anything is odd."""
+        """The items of ``field`` in one go, and where they end. Raises StuckError where anything is odd."""
+
+
+class LenientSink(Sink, Protocol):
+    """A sink for a lenient reader."""
+
+    def read_list_leniently(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+        """As read_list, whatever the values: one that a node refuses has been noted before."""
 
 
 def inner(field: Any) -> Any:
@@ -149,7 +171,8 @@ def pull_fields(layer: type[Packet], cursor: Cursor, scope: Scope, sink: Sink) -
             continue
         try:
             scope.values[field.name] = _pull(inner(field), cursor, scope, sink)
-        except BreakOff:
+        except BreakOff as trouble:
+            cursor.note(trouble)  # before those of what was in the blocks: a node unpacks all before it looks inside
             scope.values.setdefault(field.name, ABSENT)
             for later in fields:
                 if is_present(later, scope):
@@ -216,7 +239,7 @@ class KnownByteField(ByteEnumField):
             known = ", ".join(f"{number} ({name})" for number, name in self.i2s.items())
             reason = f"{self.name} is {value}; a node knows {known}"
             if self.breaks:
-                raise cursor.break_off(self.refused_as, reason, at)
+                raise cursor.stop_at(at, self.refused_as, reason)
             cursor.refuse(self.refused_as, reason, at)
         return value
 
@@ -225,11 +248,12 @@ class KnownByteField(ByteEnumField):
         try:
             return super().any2i_one(pkt, x)
         except KeyError:
-            raise ValueError(f"{self.name}: {x!r} is none of {', '.join(self.s2i)}") from None
+            where = f"{type(pkt).__name__}.{self.name}" if pkt is not None else self.name
+            raise ValueError(f"{where}: {x!r} is none of {', '.join(self.s2i)}") from None
 
-    def randval(self) -> RandEnumKeys:
-        """One of the known values, at random."""
-        return RandEnumKeys(self.i2s)
+    def randval(self) -> RandChoice:
+        """One of the known values, at random, and the same again after ``random.seed``, as RandEnumKeys is not."""
+        return RandChoice(*self.i2s)
 
 
 class TagField(KnownByteField):
@@ -238,6 +262,13 @@ class TagField(KnownByteField):
     def default_name(self) -> str:
         """What the enum calls the default."""
         return self.i2s[cast(int, self.default)]
+
+    def randval(self) -> None:  # type: ignore[override]
+        """Nothing: with another tag the bytes of the item are read as those of another layer."""
+
+
+BYTES = (bytes, bytearray, memoryview)
+"""What counts as bytes when a user gives it as a value."""
 
 
 def utf8_text(data: bytes) -> str:
@@ -266,7 +297,7 @@ class StringField(StrLenField):
 
     def h2i(self, pkt: Packet | None, x: Any) -> Any:
         """Text as it is; bytes as text."""
-        return utf8_text(bytes(x)) if isinstance(x, (bytes, bytearray)) else x
+        return utf8_text(bytes(x)) if isinstance(x, BYTES) else x
 
     def i2h(self, pkt: Packet | None, x: Any) -> Any:
         """The text itself."""
@@ -280,8 +311,8 @@ class StringField(StrLenField):
             return b""
         if isinstance(x, VolatileValue):
             x = x._fix()
-        if isinstance(x, bytes):
-            return x
+        if isinstance(x, (*BYTES, RawVal)):
+            return bytes(x)
         if not isinstance(x, str):
             raise ValueError(f"{x!r} is no text")
         return x.encode("utf-8", "surrogateescape")
@@ -311,7 +342,9 @@ def address_text(raw: bytes) -> str:
 
 @lru_cache(maxsize=8192)
 def address_bytes(text: str) -> bytes:
-    """The 4 or 16 bytes of an address. Raises ValueError where ``text`` is none."""
+    """The 4 or 16 bytes of an address. Raises ValueError where ``text`` is none, or has a zone, which no wire holds."""
+    if not isinstance(text, str) or "%" in text:
+        raise ValueError(f"{text!r} is no IPv4 or IPv6 address")
     return ipaddress.ip_address(text).packed
 
 
@@ -334,7 +367,7 @@ class IPVersionField(ByteField):
         at = cursor.pos
         value: int = cursor.unpack(self.struct, self.name)
         if value not in ADDRESS_SIZES:
-            raise cursor.break_off(self.refused_as, f"{self.name} is {value}, not 4 or 6", at)
+            raise cursor.stop_at(at, self.refused_as, f"{self.name} is {value}, not 4 or 6")
         return value
 
     def i2m(self, pkt: Packet | None, x: Any) -> int:
@@ -369,6 +402,8 @@ class AddressField(Field[Any, bytes]):
 
     def h2i(self, pkt: Packet | None, x: Any) -> Any:
         """Text of an address object of the standard library; anything else as it is."""
+        if isinstance(x, BYTES):
+            return bytes(x)
         return str(x) if isinstance(x, (ipaddress.IPv4Address, ipaddress.IPv6Address)) else x
 
     def i2m(self, pkt: Packet | None, x: Any) -> bytes:
@@ -377,7 +412,7 @@ class AddressField(Field[Any, bytes]):
             return b""
         if isinstance(x, VolatileValue):
             x = x._fix()
-        return x if isinstance(x, bytes) else address_bytes(x)
+        return bytes(x) if isinstance(x, (bytes, RawVal)) else address_bytes(self.h2i(pkt, x))
 
     def i2len(self, pkt: Packet | None, x: Any) -> int:
         """Bytes on the wire."""
@@ -415,9 +450,23 @@ class PackedField(StrLenField):
         """The bytes as on the wire."""
         return cursor.take(scope.get(self.length_from), self.name, "block-short")
 
+    def any2i(self, pkt: Packet | None, x: Any) -> Any:
+        """Bytes of whatever kind, or text, as ``bytes``."""
+        return bytes(x) if isinstance(x, BYTES) else super().any2i(pkt, x)
+
+    def i2m(self, pkt: Packet | None, x: Any) -> bytes:
+        """The bytes on the wire. Raises ValueError for what is none."""
+        if x is None or x is ABSENT:
+            return b""
+        if isinstance(x, VolatileValue):
+            x = x._fix()
+        if not isinstance(x, (*BYTES, RawVal)):
+            raise ValueError(f"{x!r} is no bytes")
+        return bytes(x)
+
     def i2len(self, pkt: Packet | None, x: Any) -> int:
         """Bytes on the wire."""
-        return 0 if x is ABSENT else len(x)
+        return len(self.i2m(pkt, x))
 
     def unpacked(self, scope: Scope) -> bytes:
         """What the bytes hold. Raises ZstdError where a node could not tell."""
@@ -425,19 +474,18 @@ class PackedField(StrLenField):
         return decompress_block(data) if self.zstd.in_scope(scope) else data
 
 
-class _ListField(PacketListField):
-    """A list of packets that knows how to be absent, and how its elements become bytes."""
+def _as_list(pkt: Packet | None, x: Any) -> Any:
+    """A list from a list, a tuple or one element; the packets in it are told where they are."""
+    if x is None or x is ABSENT or isinstance(x, RawVal):
+        return x
+    items = x if isinstance(x, list) else list(x) if isinstance(x, tuple) else [x]
+    for item in items:
+        if isinstance(item, Packet) and pkt is not None:
+            item.add_parent(pkt)
+    return items
 
-    def any2i(self, pkt: Packet | None, x: Any) -> Any:
-        """A list from a list or one element."""
-        return x if x is None or x is ABSENT else super().any2i(pkt, x)
 
-    def i2repr(self, pkt: Packet | None, x: Any) -> str:
-        """The elements."""
-        return repr(x)
-
-
-class BlocksField(_ListField):
+class BlocksField(Field[Any, bytes]):
     """The blocks of a compressed stream as they are on the wire, to the first for which ``last`` holds.
 
     Decompressed and put together they hold the items of field ``holds``. None means made from those items by a node's
@@ -445,11 +493,12 @@ class BlocksField(_ListField):
     """
 
     __slots__ = ["block", "holds", "last"]
+    islist = 1
+    holds_packets = 1
     block: Any
 
     def __init__(self, name: str, default: None, block: type[Packet], *, holds: str, last: When) -> None:
-        super().__init__(name, default, block)
-        self.default = None
+        super().__init__(name, default)
         self.block = block
         self.holds = holds
         self.last = last
@@ -458,7 +507,7 @@ class BlocksField(_ListField):
         """The blocks. What they hold is left in the scope for the field that they hold."""
         blocks: list[Any] = []
         scope.values[self.name] = blocks
-        held = scope.held[self.holds] = HeldStream(self.holds, cursor)
+        held = scope.held[self.holds] = HeldStream(self, cursor)
         finished = False
         while not finished:
             values: dict[str, Any] = {}
@@ -472,12 +521,21 @@ class BlocksField(_ListField):
             blocks.append(sink.make(self.block, values))
             finished = self.last.in_scope(within)
             if not finished:
-                held.add(self.block, within, at)
+                held.add(within, at)
+        held.end = cursor.pos
         return blocks
+
+    def any2i(self, pkt: Packet | None, x: Any) -> Any:
+        """A list from a list or one block."""
+        return _as_list(pkt, x)
+
+    def i2repr(self, pkt: Packet | None, x: Any) -> str:
+        """The blocks."""
+        return repr(x)
 
     def addfield(self, pkt: Packet, s: bytes, val: Any) -> bytes:
         """The blocks as set, or those that a node would make of the items."""
-        return s + (self.encode(self.measure(pkt)) if val is None else b"".join(map(bytes, val)))
+        return s + (self.encode(self.measure(pkt)) if val is None else items_bytes(val))
 
     def measure(self, pkt: Packet) -> bytes:
         """The items' bytes, one after the other."""
@@ -498,40 +556,51 @@ class BlocksField(_ListField):
 
 
 def items_bytes(items: Any) -> bytes:
-    """The bytes of the packets in a list, one after the other."""
-    return b"".join(item.item_bytes() if hasattr(item, "item_bytes") else bytes(item) for item in items or ())
+    """The bytes of the packets in a list, one after the other. Raises ValueError for what is no packet and no bytes."""
+    return bytes(items) if isinstance(items, RawVal) else b"".join(map(_item_bytes, items or ()))
+
+
+def _item_bytes(item: Any) -> bytes:
+    if hasattr(type(item), "item_bytes"):
+        return item.item_bytes()  # type: ignore[no-any-return]
+    if not isinstance(item, (Packet, RawVal, *BYTES)):
+        raise ValueError(f"{item!r} is no packet")
+    return bytes(item)
 
 
 class HeldStream:
-    """What the blocks of a field hold, as far as it could be decompressed."""
+    """What the blocks of a field hold, as far as it could be decompressed, and where the blocks stand."""
 
-    __slots__ = ("cursor", "data", "limit", "name", "trouble")
+    __slots__ = ("cursor", "data", "end", "field", "start", "trouble")
 
-    def __init__(self, name: str, cursor: Cursor) -> None:
-        self.name = name
+    def __init__(self, field: BlocksField, cursor: Cursor) -> None:
+        self.field = field
         self.cursor = cursor
+        self.start = self.end = cursor.pos
         self.data = bytearray()
         self.trouble: BreakOff | None = None
 
-    def add(self, block: type[Packet], scope: Scope, at: int) -> None:
+    def add(self, scope: Scope, at: int) -> None:
         """Add what the block at byte ``at`` holds. Raises BreakOff where a strict reader must stop."""
         if self.trouble:
             return
         try:
-            packed = next(inner(field) for field in block.fields_desc if isinstance(inner(field), PackedField))
+            parts = map(inner, self.field.block.fields_desc)
+            packed = next(part for part in parts if isinstance(part, PackedField))
             self.data += packed.unpacked(scope)
         except ZstdError as error:
-            self.stop("bad-zstd", f"{self.name}: {error}", at)
+            self.stop("bad-zstd", f"{self.field.holds}: {error}", at)
         if len(self.data) > self.cursor.limit:
             del self.data[self.cursor.limit :]
-            self.stop("stream-limit", f"{self.name} holds more than {self.cursor.limit:,} bytes, the rest is left", at)
+            reason = f"{self.field.holds} holds more than {self.cursor.limit:,} bytes, the rest is left"
+            self.stop("stream-limit", reason, at)
 
     def stop(self, code: str, reason: str, at: int) -> None:
         """Nothing after this can be joined to the stream."""
         self.trouble = self.cursor.break_off(code, reason, at)
         if self.cursor.strict:
             raise self.trouble
-        self.cursor.refusals.append(self.trouble)
+        self.cursor.note(self.trouble)
 
 
 def _keep_what_was_read(
@@ -547,7 +616,7 @@ def _keep_what_was_read(
         trouble.placed = True
 
 
-class ItemsField(_ListField):
+class ItemsField(PacketListField):
     """A list of items of one layer, or of several told apart by their first byte.
 
     Where ``blocks_from`` names a field that is on the wire, the items are what its blocks hold and take no bytes of
@@ -573,6 +642,18 @@ class ItemsField(_ListField):
         self.count_from = count_from
         self.refused_as = refused_as
 
+    def any2i(self, pkt: Packet | None, x: Any) -> Any:
+        """A list from a list or one item; None is no items."""
+        return [] if x is None else _as_list(pkt, x)
+
+    def i2count(self, pkt: Packet | None, val: Any) -> int:
+        """How many items there are."""
+        return len(val) if isinstance(val, list) else 0
+
+    def i2repr(self, pkt: Packet | None, x: Any) -> str:
+        """The items."""
+        return repr(x)
+
     def pull(self, cursor: Cursor, scope: Scope, sink: Sink) -> list[Any]:
         """The items; behind the last readable one what the sink makes of the rest."""
         held = scope.held.get(self.name)
@@ -590,29 +671,34 @@ class ItemsField(_ListField):
         return items
 
     def _pull_items(self, cursor: Cursor, scope: Scope, sink: Sink, count: int | None) -> list[Any]:
-        try:
-            items, cursor.pos = sink.read_list(self, cursor.data, cursor.pos, count)
-            return items
-        except FAST_READ_FAILED:
-            return self._pull_carefully(cursor, scope, sink, count)
-
-    def _pull_carefully(self, cursor: Cursor, scope: Scope, sink: Sink, count: int | None) -> list[Any]:
         items: list[Any] = []
         scope.values[self.name] = items
-        while (cursor.left() > 0) if count is None else (len(items) < count):
-            values: dict[str, Any] = {}
-            layer = self.layers[0]
+        while True:
+            read = cast(LenientSink, sink).read_list_leniently if cursor.refusals else sink.read_list
             try:
-                layer = self.layer_at(cursor)
-                pull_fields(layer, cursor, Scope(values, scope), sink)
-            except BreakOff as trouble:
-                if cursor.strict:
-                    raise
-                cursor.refusals.append(trouble)
+                rest, cursor.pos = read(self, cursor.data, cursor.pos, None if count is None else count - len(items))
+                items += rest
+                return items
+            except StuckError as stuck:
+                items += stuck.items
+                cursor.pos = stuck.pos
+            items.append(self._pull_carefully(cursor, scope, sink, items))
+
+    def _pull_carefully(self, cursor: Cursor, scope: Scope, sink: Sink, items: list[Any]) -> Any:
+        """One item, behind those in ``items``, which get what can be read of it where it breaks off."""
+        values: dict[str, Any] = {}
+        layer = self.layers[0]
+        try:
+            if len(items) >= MOST_ITEMS:
+                raise cursor.break_off("stream-limit", f"{self.name} has more than {MOST_ITEMS:,} items")
+            layer = self.layer_at(cursor)
+            pull_fields(layer, cursor, Scope(values, scope), sink)
+        except BreakOff as trouble:
+            if not cursor.strict:
+                cursor.note(trouble)
                 _keep_what_was_read(items, layer, values, sink, trouble, cursor)
-                raise
-            items.append(sink.make(layer, values))
-        return items
+            raise
+        return sink.make(layer, values)
 
     def layer_at(self, cursor: Cursor) -> type[Packet]:
         """The layer of the item that starts here. Raises BreakOff where its first byte is unknown."""

@@ -20,6 +20,7 @@ from scapy.fields import ConditionalField, FieldLenField, LELongField
 from scapy.layers.inet import UDP
 from scapy.packet import Packet, bind_bottom_up, bind_layers
 
+from scapy_chitchat.extension import take_off_list
 from scapy_chitchat.fields import (
     AddressField,
     BlocksField,
@@ -176,6 +177,13 @@ class Chitchat(WirePacket):
         body.dissect(s)
         del self.fields["type"]  # it follows from the body, and goes on to do so when the body is exchanged
 
+    def __setattr__(self, attr: str, val: Any) -> None:
+        """Set an attribute; a body set as ``payload`` is told its header, as ``header / body`` does."""
+        super().__setattr__(attr, val)
+        if attr == "payload" and isinstance(val, Packet):
+            val.add_underlayer(self)
+            self.overloaded_fields = val.overload_fields.get(type(self), {})
+
     def answers(self, other: Packet) -> bool:
         """Whether this may be the answer to ``other``. Gossip has no transaction id, so it is a guess."""
         return isinstance(other, Chitchat) and (type(other.payload), type(self.payload)) in ANSWERS
@@ -214,11 +222,13 @@ class ChitchatMessage(WirePacket):
             words.append(f"digest={_count(self.digest, NodeDigest)}")
         if "delta" in self.fieldtype:
             words.append(f"delta={_count(self.delta, NodeOp)} nodes/{_count(self.delta, KeyValueOp)} keys")
+        if self.trouble:
+            words.append(f"({self.trouble.place()})")
         return " ".join(words)
 
 
 def _count(items: Any, layer: type[Packet]) -> int:
-    return sum(type(item) is layer for item in items)
+    return sum(type(item) is layer for item in items) if isinstance(items, list) else 0
 
 
 class ChitchatSyn(ChitchatMessage):
@@ -286,3 +296,4 @@ def bind(*ports: int) -> None:
 
 bind(*UDP_PORTS)
 bind_layers(UDP, Chitchat, sport=UDP_PORTS[0], dport=UDP_PORTS[0])
+take_off_list()

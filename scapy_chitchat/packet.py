@@ -23,8 +23,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from scapy.fields import ConditionalField, RawVal, StrField
+from scapy.fields import ConditionalField, Field, RawVal, StrField
 from scapy.packet import NoPayload, Packet
+from scapy.volatile import VolatileValue
 
 from scapy_chitchat.compiler import (
     FAST_WRITE_FAILED,
@@ -39,6 +40,7 @@ from scapy_chitchat.fields import (
     ABSENT,
     AddressField,
     BlocksField,
+    HeldStream,
     ItemsField,
     NoteField,
     TagField,
@@ -55,9 +57,9 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 NOTES = ("trouble", "broken", "time", "sent_time", "direction", "sniffed_on", "wirelen", "comments")
 """What a pickled packet keeps beside its values: what was noted of it, here and by Scapy."""
 
-DISSECTION_LIMIT = 4 * 1024 * 1024
-"""The most decompressed bytes of one stream that become packets: each takes some hundred times its bytes of memory.
-A message of real nodes holds less than a tenth of this."""
+DISSECTION_LIMIT = 1024 * 1024
+"""The most decompressed bytes of one stream that become packets: a packet takes up to a hundred times its bytes of
+memory, and a message of 65,507 bytes can grow to 180 MB. Plain records have STREAM_LIMIT."""
 
 
 class WirePacket(Packet):
@@ -79,10 +81,9 @@ class WirePacket(Packet):
         super().__init__(_pkt, **arguments)
 
     def __getattr__(self, attr: str) -> Any:
-        try:
-            return self.fields[attr]
-        except KeyError:
-            pass
+        value = self.fields.get(attr)
+        if value is not None:
+            return value
         if attr in self.__all_slots__:
             return _first_value(self, attr)
         return super().__getattr__(attr)
@@ -95,7 +96,8 @@ class WirePacket(Packet):
             field = self.fieldtype.get(attr)
             if measured_by(inner(field)):
                 return self._computed(field)
-        return super().getfieldval(attr)
+        value = super().getfieldval(attr)
+        return self.overloaded_fields.get(attr) if value is None else value
 
     def getfield_and_val(self, attr: str) -> tuple[Any, Any]:
         """A field and its value, as getfieldval gives it."""
@@ -110,6 +112,12 @@ class WirePacket(Packet):
         super().delfieldval(attr)
 
     def _computed(self, field: Any) -> Any:
+        try:
+            return self._compute(field)
+        except (ValueError, TypeError, AttributeError):
+            return None  # what it is computed from is refused when the packet is built
+
+    def _compute(self, field: Any) -> Any:
         if isinstance(field, ConditionalField) and not field.cond(self):
             return None
         bare = inner(field)
@@ -130,6 +138,10 @@ class WirePacket(Packet):
 
     # --- dissection ---
 
+    def pre_dissect(self, s: bytes) -> bytes:
+        """The bytes, also of a memoryview."""
+        return bytes(s)
+
     def do_dissect(self, s: bytes) -> bytes:
         """Read the fields as far as they go; what is left is the payload's."""
         cursor = Cursor(s, base=self._offset(), limit=DISSECTION_LIMIT)
@@ -137,10 +149,8 @@ class WirePacket(Packet):
         try:
             pull_fields(type(self), cursor, scope, PACKETS)
         except BreakOff as trouble:
-            if trouble not in cursor.refusals:
-                cursor.refusals.append(trouble)
             self.broken = None if trouble.placed else trouble
-        self._take(scope.values)
+        self._take(scope.values, scope.held)
         self.trouble = cursor.refusals[0] if cursor.refusals else None
         self.explicit = 1
         return s[cursor.pos :]
@@ -152,22 +162,22 @@ class WirePacket(Packet):
         else:
             super().do_dissect_payload(s)
 
-    def _take(self, values: dict[str, Any]) -> None:
-        """Make what was read this packet's own."""
-        off_wire = {}
+    def _take(self, values: dict[str, Any], held: Mapping[str, HeldStream] = NOTHING) -> None:
+        """Make what was read this packet's own. ``held``: the bytes of the items that were read of streams."""
         self.off_wire = NOTHING
         self.fields.clear()
-        computed = {}
+        computed = []
         for name, value in values.items():
-            if measured_by(inner(self.fieldtype[name])):
-                computed[name] = value
-            else:
-                self.fields[name] = value
-        for name, value in computed.items():
             field = inner(self.fieldtype[name])
-            if value is ABSENT:
+            if measured_by(field) and value is not ABSENT:
+                computed.append((name, field, value))
+            elif not (isinstance(field, TagField) and value == field.default):
                 self.fields[name] = value
-            elif isinstance(field, BlocksField) or self.getfieldval(name) != value:
+        off_wire = {}
+        for name, field, value in computed:
+            if isinstance(field, BlocksField):
+                off_wire[name] = (value, bytes(held[field.holds].data))
+            elif field.i2m(self, None) != value:
                 off_wire[name] = (value, self._measured(field))
         if off_wire:
             self.off_wire = off_wire
@@ -184,23 +194,29 @@ class WirePacket(Packet):
 
     def self_build(self) -> bytes:
         """The bytes of this layer. Raises ValueError, with the field's name, for a value that no wire can hold."""
-        out = b""
-        for field in self.fields_desc:
-            if isinstance(field, ConditionalField) and not field.cond(self):
-                continue
-            value = self.getfieldval(field.name)
-            if value is ABSENT:
-                continue
-            if isinstance(value, RawVal):
-                out += bytes(value)
-                continue
-            try:
-                out = field.addfield(self, out, value)
-            except UnbuildableError:
-                raise
-            except (ValueError, TypeError, AttributeError) as error:
-                raise UnbuildableError(_why_unbuildable(self, field, value, error)) from error
-        return out
+        return b"".join(self._field_bytes(field) for field in self.fields_desc)
+
+    def _field_bytes(self, field: Any) -> bytes:
+        if isinstance(field, ConditionalField) and not field.cond(self):
+            return b""
+        value = self.getfieldval(field.name)
+        if value is ABSENT:
+            return b""
+        if isinstance(value, RawVal) and not isinstance(inner(field), ItemsField):  # which may go into blocks
+            return bytes(value)
+        try:
+            return field.addfield(self, b"", value)  # type: ignore[no-any-return]
+        except UnbuildableError:
+            raise
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UnbuildableError(_why_unbuildable(self, field, value, error)) from error
+
+    def do_build_ps(self) -> tuple[bytes, list[Any]]:
+        """The bytes, and layer by layer the text and the bytes of each field: what ``psdump`` draws."""
+        present = [field for field in self.fields_desc if not isinstance(field, ConditionalField) or field.cond(self)]
+        parts = [(each, each.i2repr(self, self.getfieldval(each.name)), self._field_bytes(each)) for each in present]
+        behind, layers = self.payload.build_ps(internal=1)
+        return b"".join(data for _, _, data in parts) + behind, [*layers, (self, parts)]
 
     def item_bytes(self) -> bytes:
         """The bytes of this packet as an item of a list: quickly, where all its values are plain ones."""
@@ -236,9 +252,15 @@ class WirePacket(Packet):
         below = self.underlayer
         header = (type(below), dict(below.fields)) if isinstance(below, WirePacket) else None
         notes = {slot: getattr(self, slot) for slot in NOTES}
-        return _unpickled, (type(self), dict(self.fields), off_wire, payload, header, notes)
+        random = {name: value for name, value in self.default_fields.items() if isinstance(value, VolatileValue)}
+        return _unpickled, (type(self), {**random, **self.fields}, off_wire, payload, header, notes)
 
     # --- showing ---
+
+    def show2(self, dump: bool = False, indent: int = 3, lvl: str = "", label_lvl: str = "") -> Any:
+        """Print, or give with ``dump``, the packet with everything computed that can be."""
+        below = self.underlayer if isinstance(self.underlayer, WirePacket) else None  # which says of what version it is
+        return type(self)(bytes(self), _underlayer=below).show(dump, indent, lvl, label_lvl)
 
     def _command(self, json: bool = False) -> list[tuple[str, Any]]:
         pairs: list[tuple[str, Any]] = super()._command(json)
@@ -260,18 +282,28 @@ class UnbuildableError(ValueError):
 
 
 def _why_unbuildable(pkt: Packet, field: Any, value: Any, error: Exception) -> str:
-    measured = measured_by(inner(field))
-    where = f"{type(pkt).__name__}.{field.name}"
-    if value is None and measured and not isinstance(inner(field), BlocksField):
-        name = measured
-        size = inner(field).i2m(pkt, None)
-        most = 256**field.sz - 1
-        unit = "bytes" if getattr(inner(field), "length_of", None) else "entries"
-        return f"{type(pkt).__name__}.{name}: {size:,} {unit}, at most {most:,} can be announced in {field.name}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{where}: {value} does not fit {field.sz * 8} bits"
+    bare = inner(field)
+    name = field.name
     reason = str(error).split("\n")[0]
-    return f"{where}: {reason}"
+    measured = measured_by(bare)
+    if value is None and measured:
+        name = measured
+        if not isinstance(bare, BlocksField):
+            reason = _why_no_measure(pkt, bare) or reason
+    elif type(bare).addfield is Field.addfield:
+        whole = isinstance(value, int)
+        reason = f"{value} does not fit {bare.sz * 8} bits" if whole else f"{value!r} is no whole number"
+    return f"{type(pkt).__name__}.{name}: {reason}"
+
+
+def _why_no_measure(pkt: Packet, field: Any) -> str | None:
+    """Why a computed length or count cannot be written, unless what it measures is the trouble."""
+    try:
+        size = field.i2m(pkt, None)
+    except (ValueError, TypeError, AttributeError):
+        return None
+    unit = "bytes" if getattr(field, "length_of", None) else "entries"
+    return f"{size:,} {unit}, at most {256**field.sz - 1:,} can be announced in {field.name}"
 
 
 class Malformed(Packet):
@@ -284,9 +316,24 @@ class Malformed(Packet):
         StrField("load", b""),
     ]
 
-    def mysummary(self) -> str:
-        """The finding code and the number of bytes."""
-        return f"Malformed {self.code} ({len(self.load)} bytes)"
+    def mysummary(self) -> Any:
+        """The finding code and the number of bytes, behind the summaries of the layers that could be read."""
+        return f"Malformed {self.code} ({len(self.load)} bytes)", _wire_layers_below(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled_malformed, (dict(self.fields), self.payload or None)
+
+
+def _unpickled_malformed(values: dict[str, Any], payload: Packet | None) -> Malformed:
+    pkt = Malformed(**values)
+    if payload is not None:
+        pkt.add_payload(payload)
+    return pkt
+
+
+def _wire_layers_below(pkt: Packet) -> list[type[Packet]]:
+    below = pkt.underlayer
+    return [type(below), *_wire_layers_below(below)] if isinstance(below, WirePacket) else []
 
 
 def malformed(trouble: BreakOff, rest: bytes) -> Malformed:
@@ -365,6 +412,8 @@ def _first_value(pkt: WirePacket, slot: str) -> Any:
 class PacketSink:
     """Makes Scapy packets of what a careful read finds, and of what a compiled reader finds."""
 
+    joins_ports = False
+
     def make(self, layer: type[Packet], values: dict[str, Any]) -> Packet:
         """A dissected packet of ``layer``."""
         pkt = _blank(layer)({})
@@ -378,6 +427,10 @@ class PacketSink:
     def read_list(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
         """The items of ``field`` by its compiled reader."""
         return _list_reader(field)(data, pos, count)
+
+    def read_list_leniently(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+        """The same by a reader that does not look at values."""
+        return _lenient_list_reader(field)(data, pos, count)
 
     def expression(self, layer: type[Packet], source: Source) -> str:
         """A call that makes the packet of a dict of its values."""
@@ -415,11 +468,16 @@ def _list_reader(field: ItemsField) -> ListReader:
 
 
 @cache
+def _lenient_list_reader(field: ItemsField) -> ListReader:
+    return compile_list_reader(field, PACKETS, lenient=True)
+
+
+@cache
 def _item_writer(layer: type[WirePacket]) -> ItemWriter:
     """The compiled writer of a layer, or, where none can be compiled, a function that fails as such a writer does."""
     try:
         return compile_writer(layer, PACKETS)
-    except AttributeError:
+    except (AttributeError, TypeError):
         return _no_fast_way
 
 

@@ -72,6 +72,9 @@ MAX_BLOCK_OUTPUT = 65535
 ZSTD_LEVEL = 3
 """The writer asks for level 0, which is zstd's word for its default, 3."""
 
+MOST_ITEMS = 250_000
+"""Our own bound on the items of one list, for the same reason: one datagram could hold twenty million operations."""
+
 STREAM_LIMIT = 32 * 1024 * 1024
 """Our own bound on the decompressed bytes of one stream (a node has none): a datagram of 65,507 bytes can
 hold some 2,800 blocks that each grow to 65,535 bytes."""

@@ -12,6 +12,7 @@ Contexts and the output buffer are kept for each thread: the calls release the i
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
@@ -49,8 +50,28 @@ def decompress_block(data: bytes) -> bytes:
     mine = _contexts
     size = _read(mine.reader, mine.output, MAX_BLOCK_OUTPUT, data, len(data))
     if size > MAX_BLOCK_OUTPUT:  # libzstd's error codes are the highest values of size_t
+        if _LEGACY_MAGIC.search(data):
+            return _decompress_legacy(data)
         raise ZstdError(ffi.string(lib.ZSTD_getErrorName(size)).decode())
     return mine.view[:size]  # type: ignore[no-any-return]
+
+
+_LEGACY_MAGIC = re.compile(rb"[\x1e\x22-\x27]\xb5\x2f\xfd")
+
+
+def _decompress_legacy(data: bytes) -> bytes:
+    """A block with a frame of zstd before 0.8.
+
+    The crate's libzstd is built to read those too, python-zstandard's is not; cramjam wraps the same Rust crate.
+    """
+    import cramjam
+
+    output = bytearray(MAX_BLOCK_OUTPUT)
+    try:
+        size = cramjam.zstd.decompress_into(data, output)
+    except cramjam.DecompressionError as error:
+        raise ZstdError(str(error)) from None
+    return bytes(output[:size])
 
 
 def compress_block(data: bytes) -> tuple[BlockType, bytes]:

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What tests are judged by: captures of real nodes, real nodes' verdicts, and a real node itself.
+
+The captures in ``pcaps/`` and the verdicts are always there. More captures lie in the folder ``shared`` beside the
+repository where the project is developed; the node is built from ``tests/peer``. Tests that need what is not there are
+skipped; where everything has to be there, in continuous integration, a skipped test is a failed one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+PEER = Path(os.environ.get("CHITCHAT_PEER", ROOT / "tests/peer/target/release/chitchat-peer"))
+
+
+def capture_paths() -> list[Path]:
+    """All captures of messages with a magic number that there are, each once."""
+    own = sorted((ROOT / "pcaps").glob("v*.pcap*"))
+    names = {path.name.partition(".")[0] for path in own}
+    return own + [path for path in sorted((SHARED / "captures").glob("v*.pcap")) if path.stem not in names]
+
+
+@pytest.fixture(scope="session")
+def captures() -> list[Path]:
+    """All captures."""
+    return capture_paths()
+
+
+@pytest.fixture(scope="session", params=capture_paths(), ids=lambda path: f"{path.parent.name}/{path.name}")
+def capture(request: pytest.FixtureRequest) -> Path:
+    """Each capture."""
+    path: Path = request.param
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_captures() -> list[Path]:
+    """The captures that are not in the repository."""
+    found = sorted((SHARED / "captures").glob("v*.pcap"))
+    if not found:
+        pytest.skip("the folder shared/captures is not beside the repository")
+    return found
+
+
+@pytest.fixture(scope="session")
+def verdicts() -> list[dict[str, Any]]:
+    """Messages, as ``hex``, with what a real node read of them, its Debug text, as ``0.13``."""
+    with gzip.open(ROOT / "tests" / "verdicts.jsonl.gz", "rt") as lines:
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="session")
+def peer() -> Path:
+    """The program in tests/peer."""
+    if not PEER.exists():
+        pytest.skip("tests/peer is not built: cargo build --release --manifest-path tests/peer/Cargo.toml")
+    return PEER
+
+
+@pytest.fixture(scope="session")
+def ask_node(peer: Path) -> Callable[[list[bytes]], list[dict[str, Any]]]:
+    """A function that gives the answers of chitchat 0.13 to messages, with its own encoding of what it read."""
+
+    def ask(messages: list[bytes]) -> list[dict[str, Any]]:
+        command = [str(peer), "oracle", "--version", "0.13", "--reencode"]
+        lines = "".join(message.hex() + "\n" for message in messages)
+        answer = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
+        return [json.loads(line) for line in answer.stdout.splitlines()]
+
+    return ask
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In continuous integration no test is skipped: what it needs has to be installed."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
