@@ -13,14 +13,13 @@ from operator import lt
 from typing import Any, NamedTuple, cast
 
 from scapy_chitchat import layers
-from scapy_chitchat.fields import BlocksField, inner
 from scapy_chitchat.protocol import NEAR_DATAGRAM_LIMIT, STREAM_LIMIT
 from scapy_chitchat.records import (
     HEADER_SIZE,
+    Decoded,
     DecodeError,
     Message,
-    decode_start,
-    encode,
+    decode_whole,
     item_bytes,
     record_class,
     sort_key,
@@ -109,10 +108,10 @@ def findings(data: bytes, *, limit: int = STREAM_LIMIT) -> list[Finding]:
     ``limit`` bounds the decompressed bytes of each stream.
     """
     try:
-        message, end = decode_start(data, limit)
+        decoded = decode_whole(data, limit)
     except DecodeError as error:
         return [refusal(error)]
-    return list(remarks(message, data, end))
+    return list(remarks(decoded, data))
 
 
 def refusal(error: DecodeError) -> Finding:
@@ -120,16 +119,18 @@ def refusal(error: DecodeError) -> Finding:
     return finding(error.code, error.offset, error.reason, error.stream)
 
 
-def remarks(message: Message, data: bytes, end: int) -> Iterator[Finding]:
-    """The findings of a message that a node takes; it ends at byte ``end`` of ``data``."""
+def remarks(decoded: Decoded, data: bytes) -> Iterator[Finding]:
+    """The findings of a message that a node takes."""
+    message, end, streams = decoded
     if len(data) >= NEAR_DATAGRAM_LIMIT:
         yield finding("near-datagram-limit", 0, f"it has {len(data):,} bytes")
     if hasattr(message, "digest"):
         yield from _digest_remarks(message)
     if hasattr(message, "delta"):
         yield from _delta_remarks(message.delta)
-    if encode(message) != data[:end]:
-        yield from _block_remarks(data)
+    for stream in streams:
+        if data[stream.start : stream.end] != stream.field.encode(stream.held):
+            yield finding("unusual-blocks", stream.start, f"the blocks of {stream.field.holds}")
     if end < len(data):
         yield finding("trailing-bytes", end, f"there are {len(data) - end:,}")
 
@@ -170,18 +171,6 @@ def _delta_remarks(delta: Sequence[Any]) -> Iterator[Finding]:
                 detail = f"{op.max_version} is set behind {highest}"
                 yield finding("lowered-max-version", _size(delta[:index]), detail, "delta")
             highest = op.max_version
-
-
-def _block_remarks(data: bytes) -> Iterator[Finding]:
-    """Where the blocks are not as a node would have written them; this is rare enough to ask the Scapy layers."""
-    body = layers.Chitchat(data).payload
-    at = HEADER_SIZE
-    for field in body.fields_desc:
-        if isinstance(inner(field), BlocksField) and (blocks := body.getfieldval(field.name)) is not None:
-            written = b"".join(map(bytes, blocks))
-            if written != inner(field).encode(inner(field).measure(body)):
-                yield finding("unusual-blocks", at, f"field {field.name}")
-        at += len(field.addfield(body, b"", body.getfieldval(field.name)))
 
 
 def _size(items: Sequence[Any]) -> int:

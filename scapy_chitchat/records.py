@@ -16,13 +16,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Union, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, cast
 
 import msgspec
 from scapy.packet import Packet
 
 from scapy_chitchat import layers
-from scapy_chitchat.compiler import ItemWriter, ListReader, Source, compile_list_reader, compile_writer
+from scapy_chitchat.compiler import ListReader, Source, compile_list_reader, compile_writer
 from scapy_chitchat.cursor import BreakOff, Cursor, Scope
 from scapy_chitchat.fields import (
     ABSENT,
@@ -51,19 +51,24 @@ class DecodeError(ValueError):
     """A node refuses the message.
 
     ``code`` is one of the finding codes, ``offset`` counts in the message or, where ``stream`` names a field, in the
-    decompressed bytes of that field. ``partial`` holds what was read before, with the keys of the message's JSON.
+    decompressed bytes of that field. ``partial`` is what was read before, with the keys of the message's JSON.
     """
 
-    def __init__(self, code: str, offset: int, reason: str, stream: str | None, partial: dict[str, Any]) -> None:
-        super().__init__(code, offset, reason, stream)
-        self.code = code
-        self.offset = offset
-        self.reason = reason
-        self.stream = stream
-        self.partial = partial
+    def __init__(self, trouble: BreakOff, read: dict[str, Any]) -> None:
+        super().__init__(trouble.code, trouble.offset, trouble.reason, trouble.stream)
+        self.code = trouble.code
+        self.offset = trouble.offset
+        self.reason = trouble.reason
+        self.stream = trouble.stream
+        self._read = read
 
     def __str__(self) -> str:
         return str(BreakOff(self.code, self.offset, self.reason, self.stream))
+
+    @property
+    def partial(self) -> dict[str, Any]:
+        """What was read before; worked out when asked for."""
+        return _as_in_json(self._read)
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +76,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     def as_dict(self) -> dict[str, Any]:
         """The record as in JSON."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+        return _as_in_json(self)
 
 
 class Message(Record, frozen=True, gc=False):
@@ -86,7 +91,11 @@ class Message(Record, frozen=True, gc=False):
 
     def as_dict(self) -> dict[str, Any]:
         """The message as in JSON: version, type, and what the type has of cluster_id, digest and delta."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+        return _as_in_json(self)
+
+
+def _as_in_json(value: Any) -> dict[str, Any]:
+    return msgspec.json.decode(msgspec.json.encode(value))  # type: ignore[no-any-return]
 
 
 # --- the classes ---
@@ -141,9 +150,20 @@ def message_class(layer: type[Packet]) -> type[Message]:
 # --- items: what the compiled readers and writers need to know ---
 
 
-@lru_cache(maxsize=65536)
-def _socket_address(raw: bytes, port: int) -> str:
-    return _joined(address_text(raw), port)
+class _SocketAddresses(dict[bytes, str]):
+    """Socket addresses as text, by their bytes on the wire: the same few come again in every message."""
+
+    most = 65536
+
+    def __missing__(self, raw: bytes) -> str:
+        if len(self) >= self.most:
+            self.clear()
+        text = self[raw] = _joined(address_text(raw[: -_PORT.size]), _PORT.unpack(raw[-_PORT.size :])[0])
+        return text
+
+
+_PORT = PortField("port", 0).struct
+_socket_addresses = _SocketAddresses()
 
 
 def _joined(ip: str, port: int) -> str:
@@ -165,12 +185,14 @@ def sort_key(entry: Any) -> tuple[Any, ...]:
 class _RecordSink:
     """Makes records of what a reader finds, and gives a writer the values of a record."""
 
+    joins_ports = True
+
     def expression(self, layer: type[Packet], source: Source) -> str:
         """A call of the record's class."""
         values = []
         for name, _, field in _record_fields(layer):
             if isinstance(field, AddressField):
-                values.append(f"{source.name(_socket_address, 'joined')}({field.name}_raw, {field.port})")
+                values.append(f"{source.name(_socket_addresses, 'addresses')}[{field.name}_raw]")
             elif isinstance(field, KnownByteField):
                 values.append(f"{source.name(field.i2s, 'names')}[{name}]")
             else:
@@ -229,15 +251,28 @@ def _list_reader(field: ItemsField) -> ListReader:
     return compile_list_reader(field, _RECORDS)
 
 
-@cache
-def _item_writer(layer: type[Packet]) -> ItemWriter:
-    return compile_writer(layer, _RECORDS)
-
-
 # --- messages: the compiled decoder ---
 
-MessageReader = Callable[[bytes, int, int], "tuple[Message, int]"]
-"""Reads the body at ``pos``, with a bound on each stream. Gives the message and where it ends."""
+
+class Stream(NamedTuple):
+    """What the blocks of a field hold, and the bytes that they take in the message."""
+
+    field: BlocksField
+    held: bytes
+    start: int
+    end: int
+
+
+class Decoded(NamedTuple):
+    """A message, where it ends, and its compressed streams."""
+
+    message: Message
+    end: int
+    streams: tuple[Stream, ...]
+
+
+MessageReader = Callable[[bytes, int, int], Decoded]
+"""Reads the body at ``pos``, with a bound on each stream."""
 
 
 def _blocks_source(field: BlocksField) -> Source:
@@ -279,16 +314,19 @@ def _message_source(layer: type[Packet], version: int) -> Source:
     source = Source()
     source.add("def read_message(_data, _pos, _limit):")
     source.depth = 1
-    streams = set()
+    streams: dict[str, str] = {}
     for bare in _present(layer, version):
         if isinstance(bare, BlocksField):
             read = source.name(_compiled(_blocks_source(bare), "read_blocks"), "read_blocks")
-            source.add(f"_stream_of_{bare.holds}, _pos = {read}(_data, _pos, _limit)")
-            streams.add(bare.holds)
+            stream, field = source.name(Stream, "Stream"), source.name(bare, bare.name)
+            source.add("_start = _pos")
+            source.add(f"_held, _pos = {read}(_data, _pos, _limit)")
+            source.add(f"_{bare.holds}_stream = {stream}({field}, _held, _start, _pos)")
+            streams[bare.holds] = f"_{bare.holds}_stream"
         elif isinstance(bare, ItemsField):
             read = source.name(_list_reader(bare), f"read_{bare.name}")
             if bare.name in streams:
-                source.add(f"{bare.name}, _ = {read}(_stream_of_{bare.name}, 0, None)")
+                source.add(f"{bare.name}, _ = {read}(_held, 0, None)")
             else:
                 source.add(f"{bare.name}, _pos = {read}(_data, _pos, {bare.count_from})")
         elif isinstance(bare, StringField):
@@ -303,7 +341,9 @@ def _message_source(layer: type[Packet], version: int) -> Source:
     made = message_class(layer)
     values = [f"tuple({name})" if _is_list(layer, name) else name for name in made.__struct_fields__[2:]]
     arguments = ", ".join([str(version), repr(layers.TYPE_NAMES[layer]), *values])
-    source.add(f"return {source.name(made, 'Message')}({arguments}), _pos")
+    message = f"{source.name(made, 'Message')}({arguments})"
+    kept = "".join(f"{stream}, " for stream in streams.values())
+    source.add(f"return {source.name(Decoded, 'Decoded')}({message}, _pos, ({kept}))")
     return source
 
 
@@ -345,21 +385,26 @@ def decode(data: bytes, *, limit: int = STREAM_LIMIT) -> Message:
     Bytes behind a whole message are ignored, as a node does. ``limit`` bounds the decompressed bytes of each stream.
     Raises DecodeError, with the code of the first thing that a node refuses.
     """
-    return decode_start(data, limit)[0]
+    return decode_whole(data, limit).message
 
 
-def decode_start(data: bytes, limit: int = STREAM_LIMIT) -> tuple[Message, int]:
-    """As decode; also where the message ends."""
+def decode_whole(data: bytes, limit: int = STREAM_LIMIT) -> Decoded:
+    """As decode, with all that was met on the way."""
     try:
-        message, end = _READERS[data[:HEADER_SIZE]](data, HEADER_SIZE, limit)
-        if hasattr(message, "delta"):
-            _check_sequence(message.delta)
+        decoded = _READERS[data[:HEADER_SIZE]](data, HEADER_SIZE, limit)
     except (*FAST_READ_FAILED, TypeError):
-        return _decode_carefully(bytes(data), limit)
-    return message, end
+        decoded = None
+    if decoded is None:
+        decoded = _decode_carefully(bytes(data), limit)
+    if decoded.streams and hasattr(decoded.message, "delta"):
+        try:
+            _check_sequence(decoded.message.delta)
+        except BreakOff as trouble:
+            raise DecodeError(trouble, msgspec.structs.asdict(decoded.message)) from None
+    return decoded
 
 
-def _decode_carefully(data: bytes, limit: int) -> tuple[Message, int]:
+def _decode_carefully(data: bytes, limit: int) -> Decoded:
     """Read field by field. Raises DecodeError with the exact place."""
     cursor = Cursor(data, strict=True, limit=limit)
     header: dict[str, Any] = {}
@@ -368,14 +413,13 @@ def _decode_carefully(data: bytes, limit: int) -> tuple[Message, int]:
     try:
         pull_fields(layers.Chitchat, cursor, Scope(header), _RECORDS)
         layer = layers.MESSAGES[header["type"]]
-        pull_fields(layer, cursor, Scope(body, Scope(header)), _RECORDS)
+        scope = Scope(body, Scope(header))
+        pull_fields(layer, cursor, scope, _RECORDS)
         message = message_class(layer)(*_arguments(layer, header, body))
-        if hasattr(message, "delta"):
-            _check_sequence(message.delta)
-        return message, cursor.pos
+        streams = (Stream(held.field, bytes(held.data), held.start, held.end) for held in scope.held.values())
+        return Decoded(message, cursor.pos, tuple(streams))
     except BreakOff as trouble:
-        partial = _as_far_as_read(layer, header, body)
-        raise DecodeError(trouble.code, trouble.offset, trouble.reason, trouble.stream, partial) from None
+        raise DecodeError(trouble, _as_far_as_read(layer, header, body)) from None
 
 
 def _arguments(layer: type[Packet], header: dict[str, Any], body: dict[str, Any]) -> Iterator[Any]:
@@ -386,13 +430,12 @@ def _arguments(layer: type[Packet], header: dict[str, Any], body: dict[str, Any]
 
 
 def _as_far_as_read(layer: type[Packet] | None, header: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    """What was read of a message that a node refuses, with the keys of its JSON."""
+    """What was read of a message that a node refuses, in the order of its JSON."""
     if layer is None:
         return {}
     names = message_class(layer).__struct_fields__[2:]
     read = {name: body[name] for name in names if body.get(name, ABSENT) is not ABSENT}
-    values = {"version": header["version"], "type": layers.TYPE_NAMES[layer], **read}
-    return msgspec.to_builtins(values)  # type: ignore[no-any-return]
+    return {"version": header["version"], "type": layers.TYPE_NAMES[layer], **read}
 
 
 # --- operations as a sequence ---
@@ -433,14 +476,13 @@ def _out_of_sequence(delta: Sequence[Any], index: int, code: str, reason: str) -
 
 # --- the encoder ---
 
-_ITEM_LAYERS = {record_class(layer): layer for layer in layers.ITEMS}
+_WRITERS = {record_class(layer): compile_writer(layer, _RECORDS) for layer in layers.ITEMS}
 
 
 def item_bytes(item: Record) -> bytes:
     """The bytes of an item in a list or a stream. Raises ValueError for a value that no wire can hold."""
-    layer = _ITEM_LAYERS[type(item)]
     try:
-        return _item_writer(layer)(item)
+        return _WRITERS[type(item)](item)
     except (struct.error, TypeError, LookupError, ValueError) as error:
         raise ValueError(f"{item!r}: {error}") from None
 

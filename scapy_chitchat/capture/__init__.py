@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from os import PathLike
-from typing import cast
+from typing import Any, cast
+
+import msgspec
 
 from scapy_chitchat.capture.datagrams import Counters, Datagram, DatagramReader
 from scapy_chitchat.capture.frames import CaptureError, CaptureFile, Frame, Source
 from scapy_chitchat.checks import Finding, finding, refusal, remarks
 from scapy_chitchat.protocol import MAGIC, STREAM_LIMIT, UDP_PORTS, MessageType, ProtocolVersion
-from scapy_chitchat.records import DecodeError, Message, decode_start
+from scapy_chitchat.records import Decoded, DecodeError, Message, decode_whole
 
 __all__ = [
     "CaptureError",
@@ -62,37 +64,54 @@ class MessageFilter:
             return source_port in self.ports or destination_port in self.ports
         return looks_like_message(data, source_port in self._home or destination_port in self._home)
 
+    def may_be_old(self, datagram: Datagram) -> bool:
+        """Whether a datagram without the magic number may be a message of chitchat before it had one."""
+        at_home = datagram.source_port in self._home or datagram.destination_port in self._home
+        return at_home and datagram.data[:1] in (b"\x00", b"\x01", b"\x02", b"\x03")
+
 
 def read_datagrams(frames: Iterable[Frame], reader: DatagramReader, wanted: MessageFilter) -> Iterator[Datagram]:
     """The datagrams in ``frames`` that are chitchat messages."""
-    for frame in frames:
-        datagram = reader.read(frame)
-        if datagram is None:
-            continue
-        if wanted.takes(datagram):
-            yield datagram
-        else:
-            reader.counters.other += 1
-    reader.finish()
+    counters = reader.counters
+    try:
+        for frame in frames:
+            datagram = reader.read(frame)
+            if datagram is None:
+                continue
+            if wanted.takes(datagram):
+                yield datagram
+            else:
+                counters.other += 1
+                counters.old += wanted.may_be_old(datagram)
+    finally:
+        reader.finish()
+
+
+_SHORT = {"too-short", "bad-type", "string-short", "field-short", "block-short"}
+"""What is found where bytes are missing at the end."""
 
 
 class CapturedMessage:
     """A message as it was captured, and what is to be said of it."""
 
-    __slots__ = ("_end", "_findings", "datagram", "error", "message")
+    __slots__ = ("_decoded", "_findings", "_refusal", "datagram", "error", "message")
 
     def __init__(self, datagram: Datagram, limit: int = STREAM_LIMIT) -> None:
         self.datagram = datagram
         self.message: Message | None = None
         """What a node would read; None where it refuses the message."""
         self.error: DecodeError | None = None
-        """Why a node refuses the message."""
+        """Why a node refuses the message; None also where the capture holds too little of it to tell."""
+        self._refusal: DecodeError | None = None
         self._findings: list[Finding] | None = None
-        self._end = 0
+        self._decoded: Decoded | None = None
         try:
-            self.message, self._end = decode_start(datagram.data, limit)
+            self._decoded = decode_whole(datagram.data, limit)
+            self.message = self._decoded.message
         except DecodeError as error:
-            self.error = error
+            self._refusal = error
+            missing = error.code in _SHORT and error.stream is None
+            self.error = None if datagram.cut and missing else error
 
     @property
     def frame(self) -> int:
@@ -133,13 +152,32 @@ class CapturedMessage:
             self._findings = list(self._find())
         return self._findings
 
+    def as_json(self) -> bytes:
+        """The message as one line of JSON, without the line's end: see the README for its keys."""
+        head = (
+            f'{{"frame":{self.frame},"time":{self.time_text},"source":"{self.source}",'
+            f'"destination":"{self.destination}","length":{len(self.data)},'
+        )
+        rest: dict[str, Any] = {"findings": [each.as_dict() for each in self.findings]}
+        if self.error:
+            refused = refusal(self.error).as_dict()
+            del refused["severity"]
+            rest = {"error": refused, **rest}
+        if not self.message:
+            return head.encode() + msgspec.json.encode({**self.values(), **rest})[1:]
+        return head.encode() + msgspec.json.encode(self.message)[1:-1] + b"," + msgspec.json.encode(rest)[1:]
+
+    def values(self) -> dict[str, Any]:
+        """What was read: the message as in JSON, or as much of it as could be read."""
+        return self.message.as_dict() if self.message else self._refusal.partial if self._refusal else {}
+
     def _find(self) -> Iterator[Finding]:
         if self.datagram.cut:
             yield finding("cut", len(self.data), f"{len(self.data):,} bytes were captured")
         if self.error:
             yield refusal(self.error)
-        elif self.message:
-            yield from remarks(self.message, self.data, self._end)
+        elif self._decoded:
+            yield from remarks(self._decoded, self.data)
 
 
 def _socket_address(address: str, port: int) -> str:
@@ -151,17 +189,20 @@ def read_messages(
     ports: Collection[int] | None = None,
     *,
     limit: int = STREAM_LIMIT,
+    drop_duplicates: bool = False,
     counters: Counters | None = None,
 ) -> Iterator[CapturedMessage]:
     """The chitchat messages in one capture or several, one after the other.
 
     ``ports``: only what goes from or to one of these UDP ports, and all of it; otherwise messages are known by their
-    header on any port. ``limit`` bounds the decompressed bytes of each stream. ``counters`` is filled on the way.
+    header on any port. ``limit`` bounds the decompressed bytes of each stream. ``drop_duplicates`` passes over IP
+    packets that were captured twice. ``counters`` is filled on the way.
     Raises CaptureError where a source cannot be read, or not to its end.
     """
     several = not isinstance(sources, (str, PathLike)) and not hasattr(sources, "read")
     counters = counters or Counters()
     for source in cast(Iterable[Source], sources if several else [sources]):
         with CaptureFile(source) as frames:
-            for datagram in read_datagrams(frames, DatagramReader(counters), MessageFilter(ports)):
+            reader = DatagramReader(counters, drop_duplicates=drop_duplicates)
+            for datagram in read_datagrams(frames, reader, MessageFilter(ports)):
                 yield CapturedMessage(datagram, limit)

@@ -47,8 +47,12 @@ class Counters:
     incomplete: int = 0
     """Datagrams given up on: fragments were missing for too long, or too many others waited."""
     datagrams: int = 0
+    duplicates: int = 0
+    """IP packets seen a second time, and dropped on request."""
     other: int = 0
     """Datagrams that are no chitchat messages."""
+    old: int = 0
+    """Of these, datagrams on a port of chitchat's whose first byte may be a message type of its early formats."""
     unreadable_links: set[int] = field(default_factory=set)
     """Link types that nothing here can read."""
 
@@ -228,12 +232,38 @@ _AUTHENTICATION = 51
 _EXTENSION_HEADERS = {0, 43, 60, 135, 139, 140, _AUTHENTICATION}
 
 
-class DatagramReader:
-    """Turns frames into UDP datagrams. What it keeps between frames is the fragments that wait."""
+DUPLICATE_WITHIN = 0.01
+"""Seconds within which the same IP packet counts as captured twice, as happens on Linux's ``any`` device."""
 
-    def __init__(self, counters: Counters | None = None) -> None:
+
+class _Recent:
+    """IP packets of the last moments, to know a second sight of one by."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[bytes, float] = OrderedDict()
+
+    def has(self, packet: bytes, now: float) -> bool:
+        """Whether ``packet`` was seen a moment ago; what routers change (TTL, checksum) does not tell packets apart."""
+        seen = self._seen
+        while seen and now - next(iter(seen.values())) > DUPLICATE_WITHIN:
+            seen.popitem(last=False)
+        masked = packet[:8] + packet[12:] if packet[0] >> 4 == 4 else packet[:7] + packet[8:]
+        if masked in seen:
+            return True
+        seen[masked] = now
+        return False
+
+
+class DatagramReader:
+    """Turns frames into UDP datagrams. What it keeps between frames is the fragments that wait.
+
+    ``drop_duplicates``: pass over an IP packet that was captured twice.
+    """
+
+    def __init__(self, counters: Counters | None = None, *, drop_duplicates: bool = False) -> None:
         self.counters = counters or Counters()
         self._reassembler = Reassembler(self.counters)
+        self._recent = _Recent() if drop_duplicates else None
 
     def read(self, frame: Frame) -> Datagram | None:
         """The datagram that ``frame`` is or completes, if it is or does."""
@@ -259,6 +289,9 @@ class DatagramReader:
 
     def _ip(self, frame: Frame, data: bytes, at: int) -> Datagram | None:
         version = data[at] >> 4
+        if self._recent and self._recent.has(data[at:], frame.time / 10**frame.decimals):
+            self.counters.duplicates += 1
+            return None
         if version == 4:
             return self._ipv4(frame, data, at)
         return self._ipv6(frame, data, at) if version == 6 else None

@@ -116,8 +116,8 @@ class CaptureFile:
         return self._opened
 
     def position(self) -> int:
-        """How many bytes of the file have been read, for a progress bar."""
-        return self._stream.tell()
+        """How many bytes have been read of a file that was opened here, for a progress bar."""
+        return self._opened.tell() if self._opened else 0
 
     def close(self) -> None:
         """Close the file, if it was opened here."""
