@@ -27,18 +27,16 @@ from scapy.packet import Packet
 
 from scapy_chitchat.fields import (
     ADDRESS_SIZES,
-    FAST_READ_FAILED,
     AddressField,
     IPVersionField,
-    ItemsField,
     KnownByteField,
     PackedField,
     PortField,
     StringField,
-    StuckError,
     TagField,
     measured_by,
 )
+from scapy_chitchat.lists import FAST_READ_FAILED, ItemsField, StuckError
 from scapy_chitchat.protocol import MOST_ITEMS
 
 ListReader = Callable[[bytes, int, "int | None"], "tuple[list[Any], int]"]

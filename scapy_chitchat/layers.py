@@ -23,9 +23,7 @@ from scapy.packet import Packet, bind_bottom_up, bind_layers
 from scapy_chitchat.extension import take_off_list
 from scapy_chitchat.fields import (
     AddressField,
-    BlocksField,
     IPVersionField,
-    ItemsField,
     KnownByteField,
     MagicField,
     PackedField,
@@ -35,6 +33,7 @@ from scapy_chitchat.fields import (
     Unless,
     When,
 )
+from scapy_chitchat.lists import BlocksField, ItemsField
 from scapy_chitchat.packet import WirePacket, malformed
 from scapy_chitchat.protocol import (
     MAGIC,

@@ -39,9 +39,6 @@ from scapy_chitchat.cursor import BreakOff, Cursor, Scope
 from scapy_chitchat.fields import (
     ABSENT,
     AddressField,
-    BlocksField,
-    HeldStream,
-    ItemsField,
     NoteField,
     TagField,
     address_bytes,
@@ -50,6 +47,7 @@ from scapy_chitchat.fields import (
     measured_by,
     pull_fields,
 )
+from scapy_chitchat.lists import BlocksField, HeldStream, ItemsField
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 """``off_wire`` of a packet whose computed fields are all as they would be computed."""

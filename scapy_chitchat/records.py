@@ -26,10 +26,7 @@ from scapy_chitchat.compiler import ListReader, Source, compile_list_reader, com
 from scapy_chitchat.cursor import BreakOff, Cursor, Scope
 from scapy_chitchat.fields import (
     ABSENT,
-    FAST_READ_FAILED,
     AddressField,
-    BlocksField,
-    ItemsField,
     KnownByteField,
     MagicField,
     PackedField,
@@ -43,6 +40,7 @@ from scapy_chitchat.fields import (
     measured_by,
     pull_fields,
 )
+from scapy_chitchat.lists import FAST_READ_FAILED, BlocksField, ItemsField
 from scapy_chitchat.protocol import STREAM_LIMIT, ProtocolVersion
 from scapy_chitchat.stream import decompress_block
 

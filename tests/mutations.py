@@ -40,7 +40,10 @@ from scapy_chitchat import (
     findings,
     read_messages,
 )
-from scapy_chitchat.fields import BlocksField, inner, items_bytes
+from scapy_chitchat.fields import (
+    inner,
+)
+from scapy_chitchat.lists import BlocksField, items_bytes
 
 PCAPS = Path(__file__).parent.parent / "pcaps"
 NUMBERS = (0, 1, 2, 127, 128, 255, 256, 2**16 - 1, 2**32 - 1, 2**32, 2**53, 2**63 - 1, 2**63, 2**64 - 1)

@@ -21,8 +21,11 @@ from scapy_chitchat import (
     UnbuildableError,
 )
 from scapy_chitchat.compiler import FAST_WRITE_FAILED, compile_list_reader, compile_writer, source_of, writer_source
-from scapy_chitchat.fields import ItemsField, StuckError, When
+from scapy_chitchat.fields import (
+    When,
+)
 from scapy_chitchat.layers import DELTA, DIGEST
+from scapy_chitchat.lists import ItemsField, StuckError
 from scapy_chitchat.packet import PACKETS, WirePacket
 
 DIGEST_FIELD, DELTA_FIELD = DIGEST[-1], DELTA[-1]

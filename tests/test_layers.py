@@ -28,8 +28,11 @@ from scapy_chitchat import (
     bind,
     read_messages,
 )
-from scapy_chitchat.fields import ItemsField, inner
+from scapy_chitchat.fields import (
+    inner,
+)
 from scapy_chitchat.layers import TYPE_NAMES
+from scapy_chitchat.lists import ItemsField
 from scapy_chitchat.packet import WirePacket
 
 NAMES: dict[str, Any] = {name: getattr(scapy_chitchat, name) for name in scapy_chitchat.__all__} | {"Raw": Raw}

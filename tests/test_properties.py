@@ -28,7 +28,13 @@ from scapy_chitchat import (
     SetMaxVersionOp,
 )
 from scapy_chitchat.cursor import BreakOff, Cursor, Scope
-from scapy_chitchat.fields import BlocksField, ItemsField, StuckError, address_bytes, inner, measured_by, pull_fields
+from scapy_chitchat.fields import (
+    address_bytes,
+    inner,
+    measured_by,
+    pull_fields,
+)
+from scapy_chitchat.lists import BlocksField, ItemsField, StuckError
 from scapy_chitchat.packet import PACKETS, PacketSink, WirePacket
 
 NAMES: dict[str, Any] = {name: getattr(scapy_chitchat, name) for name in scapy_chitchat.__all__} | {"Raw": Raw}

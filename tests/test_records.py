@@ -26,7 +26,11 @@ from scapy_chitchat import (
     encode,
     read_messages,
 )
-from scapy_chitchat.fields import FieldLenField, ItemsField, StringField
+from scapy_chitchat.fields import (
+    FieldLenField,
+    StringField,
+)
+from scapy_chitchat.lists import ItemsField
 from scapy_chitchat.packet import PACKETS, WirePacket
 from scapy_chitchat.records import _RECORDS, record_class
 
