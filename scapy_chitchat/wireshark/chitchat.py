@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the generator is told of chitchat, besides the layers: names, findings, which hand-written parts go where."""
+
+from __future__ import annotations
+
+from scapy_chitchat import layers
+from scapy_chitchat.checks import CODES
+from scapy_chitchat.protocol import NEAR_DATAGRAM_LIMIT, UDP_PORTS
+from scapy_chitchat.wireshark.generator import Description, generate
+
+COMMAND = "scapy-chitchat wireshark generate"
+
+UNSEEN = {"unusual-blocks"}
+"""Findings that a dissector cannot make: this one takes a compressor."""
+
+ANSWERS = [
+    [int(kind) for kind, layer in layers.MESSAGES.items() if layer in pair]
+    for pair in sorted(layers.ANSWERS, key=lambda pair: [layer.__name__ for layer in pair])
+]
+
+CHITCHAT = Description(
+    name="Chitchat",
+    title="Chitchat Gossip",
+    abbreviation="chitchat",
+    root=layers.Chitchat,
+    ports=",".join(map(str, UDP_PORTS)),
+    command=COMMAND,
+    codes={code: (known.severity, known.text) for code, known in CODES.items() if code not in UNSEEN},
+    constants={"NEAR_DATAGRAM_LIMIT": NEAR_DATAGRAM_LIMIT, "ANSWERS": ANSWERS},
+    checks={
+        layers.NodeDigest: ["node_id", "generation_id", "ip_version", "port"],
+        layers.NodeOp: ["node_id", "node_id_len", "last_gc_version", "from_version_excluded"],
+        layers.KeyValueOp: ["key", "version"],
+        layers.SetMaxVersionOp: ["max_version"],
+    },
+    labels={
+        layers.NodeDigest: ["node_id", "max_version"],
+        layers.NodeOp: ["node_id"],
+        layers.KeyValueOp: ["key", "value"],
+        layers.SetMaxVersionOp: ["max_version"],
+    },
+    extra_fields=[
+        ("response_in", 'ProtoField.framenum(%s, "Response in", base.NONE, frametype.RESPONSE)'),
+        ("response_to", 'ProtoField.framenum(%s, "Response to", base.NONE, frametype.REQUEST)'),
+        ("response_time", 'ProtoField.relative_time(%s, "Response time")'),
+    ],
+    before=["checks"],
+    after=["conversation"],
+    finish=[
+        "if message.done then",
+        "  check_message(message)",
+        "end",
+        "if not message.trouble then",
+        "  report_remarks(message)",
+        "end",
+        "describe(message)",
+    ],
+)
+
+
+def dissector() -> str:
+    """The text of lua/chitchat.lua."""
+    return generate(CHITCHAT)
