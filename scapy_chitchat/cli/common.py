@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What commands share: how they fail, how they write, how they show that they are at work."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from scapy_chitchat.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+BAD_INPUT = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+
+class Failure(Exception):
+    """The command cannot do what it was asked to; the message is one line that says what to do."""
+
+
+def complain(text: str) -> None:
+    """One line on standard error."""
+    print(f"scapy-chitchat: {text}", file=sys.stderr)
+
+
+def stop_writing() -> None:
+    """Whoever read our output has seen enough: let what is still in a buffer go nowhere, without a complaint."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def hush_scapy() -> None:
+    """Keep Scapy's own warnings off standard error: commands say what matters themselves."""
+    logging.getLogger("scapy").setLevel(logging.CRITICAL)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where tables go: with colours on a terminal, as wide as they need to be elsewhere."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+
+
+class Progress:
+    """How far a long read has come: bytes read so far of all."""
+
+    def reached(self, position: int) -> None:
+        """Nothing to show."""
+
+
+PROGRESS_FROM = 8 * 1024 * 1024
+"""Bytes of input below which no progress bar is worth drawing."""
+
+
+@contextmanager
+def progress_bar(title: str, total: int, *, silent: bool) -> Iterator[Progress]:
+    """A bar on standard error while a large input is read, if a person looks at it and nothing else is printed there.
+
+    ``silent``: nothing goes to standard output meanwhile.
+    """
+    if total < PROGRESS_FROM or not sys.stderr.isatty() or (sys.stdout.isatty() and not silent):
+        yield Progress()
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(escape(printable(title)), total=total)
+
+        class Shown(Progress):
+            def reached(self, position: int) -> None:
+                bars.update(task, completed=position)
+
+        yield Shown()

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Messages one by one: as lines, trees, JSON or columns."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Protocol
+
+import typer
+
+from scapy_chitchat.text import printable
+
+if TYPE_CHECKING:
+    from scapy_chitchat.capture import CapturedMessage
+    from scapy_chitchat.cli.reading import Wish
+
+TYPE_COLOURS = {"Syn": "green", "SynAck": "cyan", "Ack": "blue", "BadCluster": "magenta"}
+SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": None}
+
+
+class Printer(Protocol):
+    """Shows messages."""
+
+    def show(self, captured: CapturedMessage) -> None:
+        """Show one message."""
+
+    def finish(self) -> None:
+        """No more messages: let nothing stay in a buffer."""
+
+
+def printer_for(wish: Wish) -> Printer:
+    """The printer that the options ask for."""
+    if wish.json:
+        return JsonPrinter()
+    if wish.fields:
+        return ColumnPrinter(wish.fields)
+    if wish.prints_messages:
+        return LinePrinter(verbose=wish.verbose, explain=wish.only_findings)
+    return Silent()
+
+
+class Silent:
+    """Shows nothing: only tables were asked for."""
+
+    def show(self, captured: CapturedMessage) -> None:
+        """Nothing."""
+
+    def finish(self) -> None:
+        """Nothing."""
+
+
+class JsonPrinter:
+    """A JSON object a line."""
+
+    def __init__(self) -> None:
+        self._write = sys.stdout.buffer.write
+
+    def show(self, captured: CapturedMessage) -> None:
+        """One line."""
+        self._write(captured.as_json() + b"\n")
+
+    def finish(self) -> None:
+        """Flush."""
+        sys.stdout.buffer.flush()
+
+
+class ColumnPrinter:
+    """Chosen values of the JSON object, tab-separated; several values of one name are joined by commas."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.paths = [name.split(".") for name in names]
+
+    def show(self, captured: CapturedMessage) -> None:
+        """One line."""
+        values = {
+            "frame": captured.frame,
+            "time": captured.time_text,
+            "source": captured.source,
+            "destination": captured.destination,
+            "length": len(captured.data),
+            **captured.values(),
+            "findings": [each.as_dict() for each in captured.findings],
+            "error": captured.error.code if captured.error else [],
+        }
+        print("\t".join(",".join(printable(value) for value in _find(values, path)) for path in self.paths))
+
+    def finish(self) -> None:
+        """Flush."""
+        sys.stdout.flush()
+
+
+def _find(value: Any, path: list[str]) -> list[Any]:
+    """The values at ``path``, in all elements of the lists on the way."""
+    if isinstance(value, list):
+        return [found for each in value for found in _find(each, path)]
+    if not path:
+        return [value]
+    return _find(value[path[0]], path[1:]) if isinstance(value, dict) and path[0] in value else []
+
+
+class LinePrinter:
+    """A line a message; the whole tree below it where that was asked for."""
+
+    def __init__(self, *, verbose: bool, explain: bool) -> None:
+        self.verbose = verbose
+        self.explain = explain
+        self.colour = sys.stdout.isatty()
+        if verbose:
+            self._prepare_scapy()
+
+    def _prepare_scapy(self) -> None:
+        from scapy.config import conf
+        from scapy.themes import DefaultTheme, NoTheme
+
+        conf.color_theme = DefaultTheme() if self.colour else NoTheme()
+
+    def show(self, captured: CapturedMessage) -> None:
+        """The line, and what else was asked for."""
+        print(self.line(captured))
+        if self.explain:
+            for each in captured.findings:
+                place = f"{each.stream} " if each.stream else ""
+                where = f"{place}byte {each.offset}"
+                print(
+                    f"        {self._paint(each.severity, SEVERITY_COLOURS[each.severity])} {each.code} ({where}): "
+                    f"{printable(each.text)}"
+                )
+        if self.verbose:
+            from scapy_chitchat.layers import Chitchat
+
+            Chitchat(captured.data).show()
+
+    def finish(self) -> None:
+        """Flush."""
+        sys.stdout.flush()
+
+    def line(self, captured: CapturedMessage) -> str:
+        """Frame, time, addresses, type, version, size and what the message carries."""
+        values = captured.values()
+        kind = values.get("type", "?")
+        version = f"V{values['version']}" if "version" in values else "-"
+        words = [
+            f"{captured.frame:>6}",
+            _iso(captured),
+            f"{captured.source} > {captured.destination}",
+            self._paint(f"{kind:<10}", TYPE_COLOURS.get(kind)),
+            version,
+            f"{len(captured.data):>5} B",
+            *_contents(values),
+        ]
+        for severity in ("error", "warning", "note"):
+            codes = dict.fromkeys(each.code for each in captured.findings if each.severity == severity)
+            words += [self._paint(f"[{code}]", SEVERITY_COLOURS[severity]) for code in codes]
+        return "  ".join(words)
+
+    def _paint(self, text: str, colour: str | None) -> str:
+        return typer.style(text, fg=colour) if self.colour and colour else text
+
+
+def _iso(captured: CapturedMessage) -> str:
+    """The time as ISO 8601 in UTC, with the decimals of the capture."""
+    seconds, _, decimals = captured.time_text.partition(".")
+    try:
+        moment = datetime.fromtimestamp(int(seconds), timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return captured.time_text
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{decimals}Z"
+
+
+def _contents(values: dict[str, Any]) -> list[str]:
+    words = []
+    if "cluster_id" in values:
+        words.append(f"cluster={printable(values['cluster_id'])}")
+    if "digest" in values:
+        words.append(f"digest={len(values['digest'])}")
+    if "delta" in values:
+        ops = [op["op"] for op in values["delta"]]
+        words.append(f"delta={ops.count('Node')} nodes/{ops.count('KeyValue')} keys")
+    return words

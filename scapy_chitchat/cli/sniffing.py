@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What ``sniff`` does once it knows what is wanted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from scapy_chitchat.capture import CaptureError, Frame
+from scapy_chitchat.capture.live import ANY, Interface
+from scapy_chitchat.cli.common import BAD_INPUT, Failure, complain, hush_scapy, stop_writing
+from scapy_chitchat.cli.reading import Output, Wish, messages_in
+from scapy_chitchat.protocol import UDP_PORTS
+from scapy_chitchat.writing import CaptureWriter
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Where to look, for how long, and what to keep."""
+
+    interface: str
+    write: str = ""
+    count: int = 0
+    seconds: float = 0
+    any_port: bool = False
+
+
+def sniff_interface(capture: Capture, wish: Wish) -> int:
+    """Show the messages that pass the interface until told to stop. Gives the exit code."""
+    hush_scapy()
+    stop = _Stop(capture.seconds)
+    code = 0
+    with ExitStack() as opened:
+        interface = opened.enter_context(_open(capture, wish))
+        keep = opened.enter_context(CaptureWriter(capture.write, interface.linktype)) if capture.write else None
+        output = Output(wish)
+        _say_that_it_runs(capture)
+        try:
+            _show(capture, messages_in(_frames(interface, stop, output, keep), output), output)
+        except CaptureError as error:
+            complain(str(error))
+            code = BAD_INPUT
+        except BrokenPipeError:
+            stop_writing()
+            return 0
+        _, dropped = interface.statistics()
+    output.tables(dropped)
+    if dropped and not wish.stats:
+        complain(f"the kernel dropped {dropped:,} frames: they came faster than they could be shown")
+    if not output.counts.messages and not code:
+        complain(_nothing_seen(capture, wish, output))
+    return code
+
+
+def _show(capture: Capture, messages: Iterator[Any], output: Output) -> None:
+    for shown, captured in enumerate(messages, start=1):
+        output.show(captured)
+        if shown == capture.count:
+            break
+    output.flush()
+
+
+def _frames(interface: Interface, stop: _Stop, output: Output, keep: CaptureWriter | None) -> Iterator[Frame]:
+    """The frames until it is time to stop. In quiet moments everything is written out."""
+    for frame in interface:
+        if stop.before(time.time_ns() if frame is None else frame.time):
+            return
+        if frame is None:
+            output.flush()
+            if keep:
+                keep.flush()
+            continue
+        if keep:
+            keep.write(frame.data, frame.time)
+        yield frame
+
+
+class _Stop:
+    """When to stop: in time, or on Ctrl-C or SIGTERM, which are only noted, so that nothing is left half done.
+
+    What passed before that moment is still shown; who cannot wait for it presses Ctrl-C again.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._moment = time.time_ns() + int(seconds * 1e9) if seconds else None
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, self._note)
+
+    def _note(self, *_: Any) -> None:
+        self._moment = time.time_ns()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+
+    def before(self, nanoseconds: int) -> bool:
+        """Whether to stop at this time of the clock."""
+        return self._moment is not None and nanoseconds >= self._moment
+
+
+def _open(capture: Capture, wish: Wish) -> Interface:
+    ports = () if capture.any_port else wish.ports or UDP_PORTS
+    try:
+        return Interface(capture.interface, ports)
+    except CaptureError as error:
+        raise Failure(str(error)) from None
+    except PermissionError:
+        raise Failure(f"capturing needs the right to (CAP_NET_RAW): {_remedy(capture.interface)}") from None
+
+
+def _remedy(interface: str) -> str:
+    """What a person without the right to capture can do here."""
+    tcpdump = shutil.which("tcpdump")
+    if tcpdump and _may_capture(tcpdump):
+        return f"tcpdump may, so run: tcpdump -i {interface} -w - udp | scapy-chitchat read -"
+    if shutil.which("sudo"):
+        return f"run it with sudo, as in: sudo {sys.argv[0]} sniff -i {interface}"
+    python = os.path.realpath(sys.executable)
+    return f"run it as root, or have root give this Python the right: setcap cap_net_raw=ep {python}"
+
+
+def _may_capture(program: str) -> bool:
+    """Whether a program file gives more rights than its user has: as capabilities, or because it is setuid."""
+    try:
+        return "security.capability" in os.listxattr(program) or bool(os.stat(program).st_mode & 0o4000)
+    except OSError:
+        return False
+
+
+def _say_that_it_runs(capture: Capture) -> None:
+    if sys.stderr.isatty():
+        where = "all interfaces" if capture.interface == ANY else capture.interface
+        complain(f"listening on {where}; Ctrl-C stops")
+
+
+def _nothing_seen(capture: Capture, wish: Wish, output: Output) -> str:
+    """What to say when there was no message at all."""
+    what = f"no chitchat messages on {capture.interface}"
+    if output.counters.old:
+        return f"{what}, but {output.counters.old:,} datagrams that may be of chitchat before 0.8"
+    if capture.any_port:
+        return f"{what}, in {output.counters.datagrams:,} UDP datagrams"
+    ports = " and ".join(map(str, sorted(wish.ports or UDP_PORTS)))
+    return f"{what} from or to UDP port {ports}; --port names another, --any-port looks at all"

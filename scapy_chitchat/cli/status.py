@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What commands that run for long share: a status line, a target, and a clean stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from scapy_chitchat.cli.common import Failure
+
+EVERY_SECONDS = 0.2
+
+
+class StatusLine:
+    """One line on standard error that is written over, while a person looks at it."""
+
+    def __init__(self, text: Callable[[], str]) -> None:
+        """``text`` gives the line when it is to be shown."""
+        self._text = text
+        self._shown = sys.stderr.isatty()
+        self._next = time.monotonic() + EVERY_SECONDS
+
+    def update(self) -> None:
+        """Show the line, if the last time is long enough ago."""
+        if self._shown and time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY_SECONDS
+            print(f"\r\x1b[K{self._text()}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Wipe the line, so that something else can be written."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def stop_on_sigterm() -> None:
+    """Let SIGTERM end a command as cleanly as Ctrl-C does."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def target_address(target: str, allow_remote: bool) -> tuple[Any, ...]:
+    """HOST:PORT as a socket address. Raises Failure where it is none, or is off this machine without leave."""
+    from scapy_chitchat.peer import ProbeError, TargetError, addresses_of
+
+    try:
+        found = addresses_of(target, allow_remote=allow_remote)
+    except (TargetError, ProbeError) as error:
+        raise Failure(str(error)) from None
+    return min((address for _, address in found), key=len)  # of a name with both, the IPv4 one
