@@ -27,12 +27,19 @@ if TYPE_CHECKING:
     from scapy_chitchat.layers import NodeOp as NodeOp
     from scapy_chitchat.layers import SetMaxVersionOp as SetMaxVersionOp
     from scapy_chitchat.layers import bind as bind
+    from scapy_chitchat.members import Cluster as Cluster
+    from scapy_chitchat.members import Member as Member
     from scapy_chitchat.packet import Malformed as Malformed
     from scapy_chitchat.packet import UnbuildableError as UnbuildableError
+    from scapy_chitchat.peer import ChitchatNode_am as ChitchatNode_am
+    from scapy_chitchat.peer import GossipSocket as GossipSocket
+    from scapy_chitchat.peer import ProbeError as ProbeError
+    from scapy_chitchat.peer import probe as probe
     from scapy_chitchat.records import DecodeError as DecodeError
     from scapy_chitchat.records import Message as Message
     from scapy_chitchat.records import decode as decode
     from scapy_chitchat.records import encode as encode
+    from scapy_chitchat.session import ChitchatSession as ChitchatSession
 
 __version__ = "0.1.0"
 
@@ -53,8 +60,11 @@ _HOMES = {
         "SetMaxVersionOp",
         "bind",
     ),
+    "members": ("Cluster", "Member"),
     "packet": ("Malformed", "UnbuildableError"),
+    "peer": ("ChitchatNode_am", "GossipSocket", "ProbeError", "probe"),
     "records": ("DecodeError", "Message", "decode", "encode"),
+    "session": ("ChitchatSession",),
 }
 
 __all__ = sorted(name for names in _HOMES.values() for name in names)
@@ -65,3 +75,10 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(import_module(f"{__name__}.{home}"), name)
     raise AttributeError(name)
+
+
+def scapy_ext(ext: Any) -> None:
+    """Make this known to Scapy as an extension: what ``conf.exts.load("scapy-chitchat")`` calls."""
+    from scapy_chitchat.extension import register
+
+    register(ext)

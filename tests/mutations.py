@@ -245,7 +245,7 @@ class Mutator:
 
 def check(data: bytes) -> str:
     """Run one input. Gives the outcome; raises AssertionError where records and layers disagree."""
-    started = time.perf_counter()
+    started = time.process_time()
     found = findings(data)
     pkt = Chitchat(data)
     if data:
@@ -256,7 +256,7 @@ def check(data: bytes) -> str:
     else:
         assert not any(each.severity == "error" for each in found)
         compare(message, pkt)
-    assert time.perf_counter() - started < 1, "took more than a second"
+    assert time.process_time() - started < 1, "took more than a second of CPU time"
     return outcome
 
 

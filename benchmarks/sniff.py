@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether ``scapy-chitchat sniff`` keeps up: a sender at a known rate on loopback, tcpdump beside it.
+
+    sudo python benchmarks/sniff.py [--rate 20000] [--seconds 10] [--options="--json"]
+
+The messages are small real ones. The sniffer has one core to itself; the sender and tcpdump have the others, where
+there are any. Printed is what was offered, what each of the two saw, what the kernel dropped before it, and how much of
+its core each took. Nothing leaves the machine: a socket of our own listens at the port.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from scapy_chitchat import read_messages
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))  # for what tests have to look at watchers with
+
+from live import SNIFF, has_packet_socket  # noqa: E402
+from peers import eventually  # noqa: E402
+
+CAPTURE = ROOT / "pcaps" / "v0-gc-resets.pcap.gz"
+SETTLE = 1.0
+"""Seconds given to both for reading what is left."""
+
+
+def small_messages() -> list[bytes]:
+    """Real messages of 100 to 260 bytes."""
+    return [each.data for each in read_messages(CAPTURE) if 100 <= len(each.data) < 260]
+
+
+def send(messages: list[bytes], address: tuple[str, int], rate: int, seconds: float) -> tuple[int, float]:
+    """Send at this rate, in portions of a millisecond. Gives how many went out, and in how many seconds."""
+    total, sent = int(rate * seconds), 0
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        started = time.perf_counter()
+        while sent < total:
+            due = min(total, int((time.perf_counter() - started) * rate) + 1)
+            for index in range(sent, due):
+                sender.sendto(messages[index % len(messages)], address)
+            sent = due
+            time.sleep(0.001)
+        return sent, time.perf_counter() - started
+
+
+@dataclass
+class Seen:
+    """What a watcher saw, and what it took."""
+
+    messages: int
+    dropped: int
+    cpu: float
+
+
+class Watcher:
+    """A process that captures."""
+
+    def __init__(self, command: list[str], core: int | None, output: Path) -> None:
+        pinned = ["taskset", "-c", str(core), *command] if core is not None and shutil.which("taskset") else command
+        self.output = output.open("wb")
+        self.process = subprocess.Popen(pinned, stdout=self.output, stderr=subprocess.PIPE)
+        if not eventually(lambda: has_packet_socket(self.process)):
+            sys.exit(f"{command[0]} does not capture: {self.stop()[0]}")
+
+    def stop(self) -> tuple[str, float]:
+        """End it. Gives what it said, and its seconds of CPU."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.process.send_signal(signal.SIGINT)
+        said = self.process.communicate(timeout=60)[1].decode()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.output.close()
+        return said, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def count_of(said: str, pattern: str) -> int:
+    """The number in what a watcher said; 0 where it does not say it."""
+    found = re.search(pattern, said)
+    return int(found[1].replace(",", "")) if found else 0
+
+
+def run(rate: int, seconds: float, options: list[str], folder: Path) -> tuple[int, float, Seen, Seen | None]:
+    """One run: offered, how fast, and what each saw."""
+    messages = small_messages()
+    cores = sorted(os.sched_getaffinity(0))
+    with socket.socket(type=socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        address = listening.getsockname()
+        port = str(address[1])
+        sniffer = Watcher([*SNIFF, "-i", "lo", "--port", port, *options], cores[-1], folder / "sniffed")
+        beside = None
+        if shutil.which("tcpdump"):
+            tcpdump = ["tcpdump", "-i", "lo", "-n", "-w", str(folder / "beside.pcap"), "udp", "port", port]
+            beside = Watcher(tcpdump, cores[0], folder / "said")
+        if len(cores) > 1:
+            os.sched_setaffinity(0, cores[:-1])
+        sent, took = send(messages, address, rate, seconds)
+        time.sleep(SETTLE)
+        os.sched_setaffinity(0, cores)
+        said, cpu = sniffer.stop()
+        with (folder / "sniffed").open("rb") as lines:
+            shown = sum(1 for _ in lines)
+        ours = Seen(shown, count_of(said, r"the kernel dropped +([\d,]+)"), cpu)
+        theirs = None
+        if beside:
+            said, cpu = beside.stop()
+            theirs = Seen(count_of(said, r"(\d+) packets? captured"), count_of(said, r"(\d+) packets? dropped"), cpu)
+        return sent, took, ours, theirs
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=int, default=20_000, help="messages a second")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--options", default="", help="more options for sniff, as in --options='--json'")
+    chosen = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("capturing needs root")
+    with tempfile.TemporaryDirectory() as folder:
+        sent, took, ours, theirs = run(chosen.rate, chosen.seconds, chosen.options.split(), Path(folder))
+    print(f"offered         {sent:>9,}  in {took:.1f} s: {sent / took:,.0f} a second")
+    for name, seen in (("scapy-chitchat", ours), ("tcpdump", theirs)):
+        if seen:
+            print(
+                f"{name:<14}  {seen.messages:>9,}  captured, {seen.dropped:,} dropped; {seen.cpu:.1f} s of one core, "
+                f"{seen.cpu / took:.0%}"
+            )
+    return 0 if ours.messages == sent and not ours.dropped else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
