@@ -163,9 +163,8 @@ def linearity(rows: Rows) -> None:
     for entries in (10, 100, 500, 1500):
         data = syn(entries)
         rows.add(f"{entries:,} entries", best(lambda data=data: Chitchat(data), entries))
-    full = bytes(
-        Chitchat() / ChitchatSyn(digest=[NodeDigest(node_id="abcdefghij"[: 1 + i % 2], port=i) for i in range(1543)])
-    )
+    digest = [NodeDigest(node_id=f"{index:x}", port=index, heartbeat=index) for index in range(1900)]
+    full = bytes(Chitchat(version=1) / ChitchatSyn(digest=digest))
     gc.collect()
     tracemalloc.start()
     kept = Chitchat(full)

@@ -13,7 +13,7 @@ from importlib import import_module
 import typer
 
 from scapy_chitchat import __version__
-from scapy_chitchat.cli.common import BAD_INPUT, WRONG_USAGE, Failure, complain
+from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, WRONG_USAGE, Failure, complain
 
 COMMANDS = {
     "read": "Messages in capture files.",
@@ -71,6 +71,8 @@ def main() -> None:
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
         sys.exit(BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise

@@ -103,6 +103,11 @@ def all_tsharks() -> list[Any]:
 
 every_tshark = pytest.mark.parametrize("tshark", all_tsharks())
 
+every_tshark_in_a_folder = pytest.mark.parametrize(
+    "tshark", [each for each in all_tsharks() if each.values[0] and each.values[0].folder]
+)
+"""Those that have a system of their own, whose plugin folders the tests may touch."""
+
 
 # --- captures ---
 
