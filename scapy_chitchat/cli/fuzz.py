@@ -71,7 +71,7 @@ REMOTE = typer.Option(False, "--allow-remote", help="Let the node be on another 
 SEED = typer.Option(1, "--seed", metavar="N", min=0, max=2**32 - 1, help="Another seed, other cases.")
 STRATEGIES = typer.Option([], "--strategy", metavar="NAME", help="Only this strategy (again for more).")
 CAPTURE = typer.Option([], "--capture", metavar="FILE", help="Change messages of this capture (again for more).")
-CLUSTER = typer.Option(None, "--cluster-id", metavar="ID", help="The node's cluster.")
+CLUSTER = typer.Option(None, "--cluster-id", "--cluster", metavar="ID", help="The node's cluster.")
 
 
 def add_to(app: typer.Typer) -> None:

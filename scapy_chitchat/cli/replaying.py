@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scapy_chitchat.capture import CapturedMessage, CaptureError
+from scapy_chitchat.channels import ToFile, ToInterface, ToNode, is_loopback
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, Failure, complain, hush_scapy
 from scapy_chitchat.cli.lines import JsonPrinter, LinePrinter
 from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
@@ -20,10 +21,6 @@ from scapy_chitchat.replay import (
     Messages,
     Pace,
     Tally,
-    ToFile,
-    ToInterface,
-    ToNode,
-    is_loopback,
     play,
 )
 from scapy_chitchat.rewrite import Rewriting

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What replay reaches: do fresh real nodes take captures, how near does it keep to their moments, how fast is it.
+
+    python benchmarks/replay.py [CAPTURE...] [--speed 20]
+
+Needs tests/peer to be built. The captures are those in pcaps/ unless named. Arrival is what the kernel notes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from scapy_chitchat import read_messages
+
+ROOT = Path(__file__).parent.parent
+PEER = Path(os.environ.get("CHITCHAT_PEER", ROOT / "tests/peer/target/release/chitchat-peer"))
+CAPTURES = ("v0-three-nodes.pcap", "v1-five-nodes.pcap", "v0-large-fragmented.pcap.gz", "v0-ipv6.pcap")
+REPLAY = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "replay"]
+SO_TIMESTAMPNS = 35
+
+
+class Node:
+    """A fresh real node."""
+
+    def __init__(self, version: str) -> None:
+        words = f"node --version {version} --node-id fresh --cluster-id laptop --listen 127.0.0.1:0"
+        self.process = subprocess.Popen(
+            [str(PEER), *words.split()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.address = self._answer()["ready"]
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout
+        return json.loads(self.process.stdout.readline())
+
+    def state(self) -> dict[str, Any]:
+        assert self.process.stdin
+        self.process.stdin.write('{"op":"state"}\n')
+        self.process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def identity(part: Any) -> tuple[str, int, str]:
+    return part.node_id, part.generation_id, part.gossip_advertise_addr
+
+
+def carried(capture: Path) -> tuple[set[Any], dict[Any, dict[str, Any]]]:
+    """The members that digests name, and the last value of each key that deltas carry."""
+    members = set()
+    keys: dict[Any, dict[str, Any]] = {}
+    for captured in read_messages(capture):
+        message: Any = captured.message
+        members |= {identity(entry) for entry in getattr(message, "digest", ())}
+        for op in getattr(message, "delta", ()):
+            if hasattr(op, "node_id"):
+                section = keys.setdefault(identity(op), {})
+            elif hasattr(op, "key") and section.get(op.key, ("", 0))[1] < op.version:
+                section[op.key] = (op.value, op.version, op.status)
+    return members, keys
+
+
+def held(state: dict[str, Any]) -> dict[Any, dict[str, Any]]:
+    """What a node holds of others."""
+    return {
+        (node["node_id"], node["generation_id"], node["gossip_advertise_addr"]): {
+            each["key"]: (each["value"], each["version"], each["status"]) for each in node["key_values"]
+        }
+        for node in state["nodes"]
+        if node["node_id"] != "fresh"
+    }
+
+
+def replay(*arguments: str) -> str:
+    return subprocess.run([*REPLAY, *arguments], capture_output=True, text=True).stdout
+
+
+def taken(capture: Path, version: str, speed: str) -> str:
+    """Whether a fresh node has afterwards what the capture carried."""
+    members, keys = carried(capture)
+    options = ["--version", "0"] if version != "0.13" and capture.name.startswith("v1") else []
+    node = Node(version)
+    said = replay("--to", node.address, "--cluster-id", "laptop", "--speed", speed, *options, str(capture))
+    state = node.state()
+    node.close()
+    found = held(state)
+    listed = len(members & set(found))
+    right = sum(found.get(of, {}).get(key) == value for of, kept in keys.items() for key, value in kept.items())
+    wanted = sum(map(len, keys.values()))
+    extra = len(set(found) - members) + sum(map(len, found.values())) - right
+    answered = next(line.split(None, 1)[1] for line in said.splitlines() if line.startswith("answered"))
+    return f"{listed} of {len(members)} members, {right} of {wanted} key-values, {extra} others; answered {answered}"
+
+
+class Sink:
+    """Takes datagrams and notes when the kernel got them."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self.socket.bind(("127.0.0.1", 0))
+        self.times: list[float] = []
+        threading.Thread(target=self._receive, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.socket.getsockname()[1]}"
+
+    def _receive(self) -> None:
+        while True:
+            _, notes, _, _ = self.socket.recvmsg(65536, 64)
+            seconds, nanoseconds = struct.unpack("qq", notes[0][2][:16])
+            self.times.append(seconds + nanoseconds / 10**9)
+
+
+def gaps(capture: Path) -> str:
+    """How far the gaps between arrivals are from those of the capture."""
+    sink = Sink()
+    replay("--to", sink.address, "--cluster-id", "laptop", str(capture))
+    times = [float(each.time) for each in read_messages(capture)]
+    off = sorted(
+        abs((b - a) - (d - c)) * 1000 for a, b, c, d in zip(times, times[1:], sink.times, sink.times[1:], strict=False)
+    )
+    within = sum(each <= 2 for each in off) / len(off)
+    middle, most = off[len(off) // 2], off[-1]
+    lost = len(times) - len(sink.times)
+    return f"median {middle:.3f} ms, most {most:.2f} ms, {within:.1%} within 2 ms, {lost} lost"
+
+
+def plain_sleep() -> str:
+    """How late a program that does nothing but sleep wakes up, at this time on this machine."""
+    late = []
+    for _ in range(400):
+        due = time.perf_counter() + 0.01
+        time.sleep(0.01)
+        late.append((time.perf_counter() - due) * 1000)
+    late.sort()
+    within = sum(each <= 2 for each in late) / len(late)
+    return f"median {late[200]:.3f} ms, most {late[-1]:.2f} ms, {within:.1%} within 2 ms"
+
+
+def rate(capture: Path, *options: str) -> str:
+    said = replay("--to", Sink().address, "--asap", *options, str(capture))
+    return next(line.split(None, 1)[1] for line in said.splitlines() if line.startswith("sent"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("captures", nargs="*", type=Path, default=[ROOT / "pcaps" / name for name in CAPTURES])
+    parser.add_argument("--speed", default="20", help="of the replays into nodes")
+    options = parser.parse_args()
+    print("into fresh nodes, --cluster-id laptop (V1 into 0.10.1 with --version 0)")
+    for version in ("0.10.1", "0.13.0"):
+        for capture in options.captures:
+            print(f"  {version}  {capture.name:<28} {taken(capture, version.rsplit('.', 1)[0], options.speed)}")
+    print("gaps at speed 1, against those of the capture")
+    for capture in options.captures:
+        print(f"  {capture.name:<36} {gaps(capture)}")
+    print(f"  {'(a plain sleep, for comparison)':<36} {plain_sleep()}")
+    print("--asap to a sink")
+    first = options.captures[0]
+    for words in (("--loop", "200"), ("--cluster-id", "laptop", "--loop", "200"), ("--cluster-id", "laptop")):
+        print(f"  {' '.join(words):<36} {rate(first, *words)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The node under test: how it is started, sent to, and asked whether it lives.
+
+Cases go out from one socket and probes from another, so that an answer to a case is not taken for an answer to a probe.
+A probe is a Syn of the node's own cluster with an empty digest: it asks for all that the node holds, and a node that
+can no longer answer that is as good as gone for its peers. What is slow is not dead: a probe is repeated, and waited
+for, for as long as the patience lasts. A panic on standard error, or the end of the process, ends the waiting.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any
+
+from scapy_chitchat.fuzz.building import Syn, SynAck, entry, syn_ack
+from scapy_chitchat.fuzz.draw import Context, Identity
+from scapy_chitchat.fuzz.finding import SILENCE
+from scapy_chitchat.layers import TYPE_NAMES
+from scapy_chitchat.protocol import MAX_DATAGRAM
+from scapy_chitchat.records import HEADER_SIZE, HEADERS, DecodeError, decode, encode
+from scapy_chitchat.rewrite import join_address
+
+START_SECONDS = 20.0
+"""How long a started target may take until it answers."""
+
+START_ASK = 0.005
+"""Seconds between probes to a target that is about to listen."""
+
+LEARN_SECONDS = 6.0
+"""How long to wait for the target's own Syn, which tells its cluster_id: nodes gossip once a second."""
+
+ASK_AGAIN = 0.25
+"""Seconds after which a probe is repeated; each time after twice as long, up to a second."""
+
+QUEUE_MESSAGES, QUEUE_BYTES = 160, 96 * 1024
+"""What a node's socket surely holds: Linux gives it 208 KiB, and counts a small datagram as 768 bytes."""
+
+
+class TargetError(Exception):
+    """The target cannot be tested; the message is one line and says what to do."""
+
+
+# --- what happened ---
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a target failed."""
+
+    symptom: str
+    """In words, without anything that differs from run to run."""
+    place: str = ""
+    """Where it panicked, in its package's sources."""
+    stderr: str = ""
+
+    @property
+    def group(self) -> str:
+        """What failures of the same kind have in common."""
+        return self.place or self.symptom
+
+
+_PANIC = re.compile(r"panicked at (?:'(?P<old>.*?)', )?(?P<file>[^\s:]+):(?P<line>\d+)(?::\d+)?:?(?:\n(?P<text>.*))?")
+
+
+def panic_in(stderr: str) -> tuple[str, str] | None:
+    """Place and text of the first panic of a Rust program, if there is one."""
+    found = _PANIC.search(stderr)
+    if not found:
+        return None
+    return f"{_within_its_package(found['file'])}:{found['line']}", (found["old"] or found["text"] or "").strip()
+
+
+def _within_its_package(path: str) -> str:
+    """``…/chitchat-0.13.0/src/delta.rs`` as ``chitchat-0.13.0/src/delta.rs``: the same on every machine."""
+    package, source, rest = path.rpartition("/src/")
+    return f"{package.rpartition('/')[2]}{source}{rest}" if source else path
+
+
+# --- a process ---
+
+
+class Process:
+    """A target that was started here. It gets a session of its own, and is ended with all that it started."""
+
+    def __init__(self, command: str) -> None:
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            self._process = subprocess.Popen(
+                shlex.split(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TargetError(f"cannot start {command!r}: {error.strerror}") from None
+        self._looked_at = 0
+        self._panicked = False
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def stderr(self, most: int = 64 * 1024) -> str:
+        """What it wrote, or the end of it."""
+        size = os.fstat(self._stderr.fileno()).st_size
+        start = max(size - most, 0)
+        return os.pread(self._stderr.fileno(), size - start, start).decode(errors="replace")
+
+    def has_panicked(self) -> bool:
+        """Whether it wrote of a panic; looks only at what is new."""
+        size = os.fstat(self._stderr.fileno()).st_size
+        if size > self._looked_at and not self._panicked:
+            start = max(self._looked_at - 200, 0)
+            self._panicked = b"panicked at" in os.pread(self._stderr.fileno(), size - start, start)
+            self._looked_at = size
+        return self._panicked
+
+    def end(self) -> None:
+        """End it, and whatever it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._stderr.close()
+
+
+# --- the target ---
+
+
+class Target:
+    """The node at ``address``. With ``command`` it is started here, as often as a fresh one is wanted."""
+
+    def __init__(
+        self, address: tuple[Any, ...], command: str = "", cluster_id: str | None = None, patience: float = 5.0
+    ) -> None:
+        self.address = address
+        self.command = command
+        self.patience = patience
+        self.context = Context(cluster_id or Context().cluster_id)
+        self.is_node = False
+        """Whether it answers as a node does, and not just somehow."""
+        self.knows_cluster = False
+        self.answer_size = 0
+        """Bytes of the last answer to a probe: how much the node holds."""
+        self.slowest = 0.0
+        """Seconds that the slowest answer to a probe took."""
+        self.starts = 0
+        self.is_fresh = True
+        """Whether it has not been told anything yet: to learn its cluster_id, it is told of a node."""
+        self._cluster_is_given = cluster_id is not None
+        self._process: Process | None = None
+        family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET
+        self._cases = self._connected(family)
+        self._probes = self._connected(family)
+
+    def _connected(self, family: int) -> socket.socket:
+        made = socket.socket(family, socket.SOCK_DGRAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        made.connect(self.address)
+        made.setblocking(False)
+        return made
+
+    # --- life ---
+
+    def start(self) -> None:
+        """Have a fresh target, if it is started here, and know what is to be known of it. Raises TargetError."""
+        self.end()
+        if self.command:
+            self._process = Process(self.command)
+        self.starts += 1
+        self.is_fresh = True
+        self._wait_until_it_answers()
+
+    def end(self) -> None:
+        """End the target, if it was started here."""
+        if self._process:
+            self._process.end()
+            self._process = None
+
+    def close(self) -> None:
+        """End the target and close the sockets."""
+        self.end()
+        self._cases.close()
+        self._probes.close()
+
+    def _wait_until_it_answers(self) -> None:
+        where = join_address(*self.address[:2])
+        until = time.monotonic() + (START_SECONDS if self.command else self.patience)
+        while True:
+            answer = self._ask(START_ASK if self.command else ASK_AGAIN)
+            if answer is not None:
+                break
+            if self._process and self._process.exit_code is not None:
+                said = self._process.stderr().strip().rpartition("\n")[2]
+                raise TargetError(f"the target ended at once, with exit code {self._process.exit_code}: {said}")
+            if time.monotonic() > until:
+                raise TargetError(f"nothing answers at {where}: is a node there, and does it listen at this address?")
+        if self.starts == 1:
+            self._look_at(answer)
+        else:
+            self._learn_receiver(answer)
+
+    def _look_at(self, answer: bytes) -> None:
+        """Learn from the first answer what this is, and of which cluster."""
+        self.is_node = _kind(answer) in ("SynAck", "BadCluster")
+        if not self.is_node:
+            return
+        if _kind(answer) == "BadCluster" and not self._cluster_is_given:
+            self.knows_cluster = self._learn_cluster()
+            answer = self._ask(self.patience) or b""
+        self.knows_cluster = _kind(answer) == "SynAck"
+        self._learn_receiver(answer)
+
+    def _learn_cluster(self) -> bool:
+        """Become a member that the target gossips to: its Syn has the cluster_id. Whether one came."""
+        self.is_fresh = False
+        here = self._probes.getsockname()[0]
+        with socket.socket(self._probes.family, socket.SOCK_DGRAM) as opened:
+            opened.bind((here, 0))
+            observer = Identity("fuzz-observer", time.time_ns(), join_address(here, opened.getsockname()[1]))
+            until = time.monotonic() + LEARN_SECONDS
+            heartbeat = 0
+            while time.monotonic() < until:
+                heartbeat += 1
+                with suppress(ConnectionRefusedError):
+                    opened.sendto(encode(syn_ack([entry(observer, heartbeat)], ())), self.address)
+                readable, _, _ = select.select([opened], [], [], 0.3)
+                message = _decoded(opened.recv(MAX_DATAGRAM)) if readable else None
+                if isinstance(message, Syn):
+                    self.context = Context(message.cluster_id, self.context.receiver, self.context.captured)
+                    return True
+        return False
+
+    def _learn_receiver(self, answer: bytes) -> None:
+        """The node's own id: the one in its digest with the address that it is reached at."""
+        message: Any = _decoded(answer)
+        if not isinstance(message, SynAck) or not message.digest:
+            return
+        where = join_address(*self.address[:2])
+        own = [each for each in message.digest if each.gossip_advertise_addr == where] or list(message.digest)
+        newest = max(own, key=lambda each: each.generation_id)
+        receiver = Identity(newest.node_id, newest.generation_id, newest.gossip_advertise_addr)
+        self.context = Context(self.context.cluster_id, receiver, self.context.captured)
+
+    # --- messages ---
+
+    def send(self, messages: Iterable[bytes]) -> None:
+        """Send these messages, and no more at a time than the target's socket can hold."""
+        waiting = size = 0
+        for message in messages:
+            if waiting >= QUEUE_MESSAGES or (waiting and size + len(message) > QUEUE_BYTES):
+                self._ask(self.patience)
+                waiting = size = 0
+            self._send(self._cases, message)
+            waiting += 1
+            size += len(message)
+        self._forget_answers()
+
+    def _send(self, by: socket.socket, data: bytes) -> None:
+        for _ in range(3):
+            try:
+                by.send(data)
+                return
+            except ConnectionRefusedError:
+                continue  # the answer to an earlier datagram: nobody listened
+            except BlockingIOError:
+                select.select([], [by], [], 0.1)
+
+    def _forget_answers(self) -> None:
+        for opened in (self._cases, self._probes):
+            while True:
+                try:
+                    opened.recv(MAX_DATAGRAM)
+                except BlockingIOError:
+                    break
+                except ConnectionRefusedError:
+                    continue
+
+    def _receive(self, seconds: float) -> bytes | None:
+        """The next datagram that comes back to where probes are sent from."""
+        readable, _, _ = select.select([self._probes], [], [], max(seconds, 0))
+        if not readable:
+            return None
+        try:
+            return self._probes.recv(MAX_DATAGRAM)
+        except (ConnectionRefusedError, BlockingIOError):
+            return None
+
+    # --- health ---
+
+    def probe(self) -> None:
+        """Ask the target whether it lives; ``failure`` then waits for the answer."""
+        self._send(self._probes, encode(Syn(0, "Syn", self.context.cluster_id, ())))
+
+    def _ask(self, patience: float, *, asked: bool = False) -> bytes | None:
+        """The answer to a Syn; None where there is none, or no hope of one."""
+        started = time.monotonic()
+        pause = min(ASK_AGAIN, patience)
+        while (left := started + patience - time.monotonic()) > 0:
+            if not asked:
+                self.probe()
+            asked = False
+            again = time.monotonic() + min(pause, left)
+            while (left := again - time.monotonic()) > 0:
+                data = self._receive(min(left, 0.05))
+                if data is not None and self._is_answer(data):
+                    self.answer_size = len(data)
+                    return data
+                if self._process and (self._process.exit_code is not None or self._process.has_panicked()):
+                    return None
+            pause = min(pause * 2, 1.0)
+        return None
+
+    def _is_answer(self, data: bytes) -> bool:
+        if not self.is_node:
+            return True
+        return _kind(data) == "SynAck" if self.knows_cluster else _kind(data) in ("SynAck", "BadCluster")
+
+    def failure(self, patience: float | None = None, *, asked: bool = False) -> Failure | None:
+        """None if the target is well; otherwise what is wrong. ``asked``: a probe is on its way."""
+        started = time.monotonic()
+        answer = self._ask(self.patience if patience is None else patience, asked=asked)
+        if answer is not None and not (self._process and self._process.has_panicked()):
+            self.slowest = max(self.slowest, time.monotonic() - started)
+            return None
+        return self._symptom(answered=answer is not None)
+
+    def _symptom(self, *, answered: bool) -> Failure:
+        stderr, code = "", None
+        if self._process:
+            if self._process.has_panicked():
+                time.sleep(0.02)  # the text comes in several writes
+            stderr, code = self._process.stderr(), self._process.exit_code
+        panic = panic_in(stderr)
+        if panic:
+            return Failure(f"panicked: {panic[1]}", panic[0], stderr)
+        if code is not None:
+            return Failure(f"ended with {_exit_words(code)}", "", stderr)
+        return Failure("panicked, and still answers" if answered else SILENCE, "", stderr)
+
+
+def _exit_words(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _kind(data: bytes) -> str:
+    """The type that a message's header says."""
+    found = HEADERS.get(data[:HEADER_SIZE])
+    return TYPE_NAMES[found[0]] if found else ""
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return decode(data)
+    except DecodeError:
+        return None
