@@ -209,15 +209,19 @@ def test_ctrl_c_keeps_what_was_read() -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        bufsize=0,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     assert process.stdin is not None
-    process.stdin.write(THREE.read_bytes()[:50_000])
-    process.stdin.flush()
     assert process.stdout is not None
-    out = process.stdout.read(1)  # it is at work
+    process.stdin.write(THREE.read_bytes()[:50_000])
+    out = b""
+    while out.count(b"\n") < 100:
+        out += process.stdout.read(4096)
     process.send_signal(signal.SIGINT)
     rest, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert len((out + rest).splitlines()) > 100
+    lines = (out + rest).splitlines()
+    assert json.loads(lines[-1])["frame"] == len(lines), "nothing is lost, nothing half written"
     assert b"messages" in error
     assert b"Traceback" not in error
