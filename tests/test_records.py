@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 from pathlib import Path
 
 import msgspec
@@ -135,9 +136,15 @@ def test_the_limit_of_a_stream_is_kept() -> None:
 
 def test_a_value_that_no_wire_can_hold_is_refused_by_encode() -> None:
     message = decode(bytes(FULL))
-    huge = msgspec.structs.replace(message.digest[0], node_id="x" * 70000)
-    with pytest.raises(ValueError, match="node_id"):
-        encode(msgspec.structs.replace(message, digest=(huge,)))
+    for change, why in (
+        ({"node_id": "x" * 70000}, "NodeDigest.node_id: 70,000 bytes, at most 65,535"),
+        ({"heartbeat": -1}, "NodeDigest.heartbeat: -1 does not fit 64 bits"),
+        ({"gossip_advertise_addr": "1.2.3:4"}, "NodeDigest.ip: '1.2.3'"),
+        ({"gossip_advertise_addr": "[::1]:65536"}, "NodeDigest.port: 65536 does not fit 16 bits"),
+    ):
+        entry = msgspec.structs.replace(message.digest[0], **change)
+        with pytest.raises(ValueError, match=re.escape(why)):
+            encode(msgspec.structs.replace(message, digest=(entry,)))
 
 
 def test_a_field_added_to_a_layer_is_in_packets_records_and_json() -> None:

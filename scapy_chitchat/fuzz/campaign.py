@@ -179,7 +179,8 @@ class Campaign:
         progress = self.progress
         self._keep_to_the_rate(len(batch.messages))
         progress.doing = batch.strategy
-        self._history += batch.messages
+        if self.target.command:  # where nothing is narrowed, nobody needs it
+            self._history += batch.messages
         started = time.monotonic()
         self.target.send(batch.messages)
         self.target.probe()
