@@ -143,6 +143,13 @@ def test_no_messages_are_explained(tmp_path: Path) -> None:
     assert "--port" in done.stderr
 
 
+def test_a_port_with_nothing_on_it_is_explained() -> None:
+    done = run("read", "--port", 9, THREE)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "nothing from or to port 9 among 564 UDP datagrams: leave out --port" in done.stderr
+    assert run("read", "--port", 99999, THREE).returncode == 2
+
+
 def strange_capture(path: Path) -> Path:
     """Two messages whose strings try to take over a terminal, and one that no node takes."""
     evil = "\x1b[31mred\x07\u202egnp.exe\n"

@@ -37,7 +37,14 @@ FIELDS = _output("", "--fields", metavar="NAME,...", help="Only these values of 
 SUMMARY = _output(False, "--summary", help="Tables: types, clusters, node pairs, sizes, findings.")
 STATS = _output(False, "--stats", help="What was read: frames, fragments, losses, speed.")
 FINDINGS = _filter(False, "--findings", help="Only messages with findings, and what they are.")
-PORTS = _filter([], "--port", metavar="PORT", help="Only from or to this UDP port, and all of it (again for more).")
+PORTS = _filter(
+    [],
+    "--port",
+    metavar="PORT",
+    min=1,
+    max=65535,
+    help="Only from or to this UDP port, and all of it (again for more).",
+)
 TYPES = _filter([], "--type", help="Only this type (again for more).")
 NODE = _filter("", "--node", metavar="ID", help="Only about this node_id; * and ? are wildcards.")
 KEY = _filter("", "--key", metavar="KEY", help="Only with this key; * and ? are wildcards.")
@@ -48,7 +55,12 @@ DEDUP = typer.Option(
     False, "--dedup", help="Drop IP packets captured twice (capturing on any).", rich_help_panel=READING
 )
 LIMIT = typer.Option(
-    32, "--stream-limit", metavar="MIB", help="Decompress at most this much of a stream.", rich_help_panel=READING
+    32,
+    "--stream-limit",
+    metavar="MIB",
+    min=1,
+    help="Decompress at most this much of a stream.",
+    rich_help_panel=READING,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -158,7 +158,7 @@ def read_files(files: Sequence[str], wish: Wish) -> int:
         return 0
     output.tables()
     if not output.counts.messages and not interrupted and not reading.failed:
-        complain(nothing_found(files, output.counters))
+        complain(nothing_found(files, output.counters, wish.ports))
     return INTERRUPTED if interrupted else BAD_INPUT if reading.failed else 0
 
 
@@ -186,8 +186,13 @@ class _Reading:
         return messages_in(frames, self.output, lambda: progress.reached(frames.position()))
 
 
-def nothing_found(files: Sequence[str], counters: Counters) -> str:
+def nothing_found(files: Sequence[str], counters: Counters, ports: Collection[int]) -> str:
     """What to say when there was no message at all."""
+    if ports and counters.datagrams:
+        named = ", ".join(map(str, sorted(ports)))
+        return (
+            f"nothing from or to port {named} among {counters.datagrams:,} UDP datagrams: leave out --port to see all"
+        )
     what = f"no chitchat messages in {printable(', '.join(files))}"
     if counters.unreadable_links and not counters.datagrams:
         return f"{what}: link type {', '.join(map(str, sorted(counters.unreadable_links)))} cannot be read"
