@@ -13,7 +13,7 @@ from scapy_chitchat.text import printable
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage
-    from scapy_chitchat.cli.reading import Wish
+    from scapy_chitchat.cli.wish import Wish
 
 TYPE_COLOURS = {"Syn": "green", "SynAck": "cyan", "Ack": "blue", "BadCluster": "magenta"}
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": None}

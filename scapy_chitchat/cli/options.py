@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from scapy_chitchat.cli.reading import Wish
+    from scapy_chitchat.cli.wish import Wish
 
 OUTPUT, FILTERS, READING = "Output", "Filters", "Reading"
 
@@ -81,7 +81,7 @@ def wish_of(
     limit: int,
 ) -> Wish:
     """What these options ask for. Raises typer.BadParameter where they ask for two things at once."""
-    from scapy_chitchat.cli.reading import Wish
+    from scapy_chitchat.cli.wish import Wish
 
     if json + verbose + bool(fields) > 1:
         raise typer.BadParameter("choose one of --json, -v and --fields")

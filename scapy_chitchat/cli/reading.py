@@ -6,7 +6,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -21,34 +20,10 @@ from scapy_chitchat.capture import (
     read_datagrams,
 )
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, Progress, complain, hush_scapy, progress_bar, stop_writing
-from scapy_chitchat.cli.lines import Printer, printer_for
+from scapy_chitchat.cli.lines import printer_for
 from scapy_chitchat.cli.tables import Summary, print_stats
-from scapy_chitchat.protocol import STREAM_LIMIT
+from scapy_chitchat.cli.wish import Counts, Wish
 from scapy_chitchat.text import printable
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What to read, what to keep of it, and how to show it."""
-
-    verbose: bool = False
-    json: bool = False
-    fields: tuple[str, ...] = ()
-    summary: bool = False
-    stats: bool = False
-    only_findings: bool = False
-    ports: frozenset[int] = frozenset()
-    types: frozenset[str] = frozenset()
-    node: str = ""
-    key: str = ""
-    cluster: str = ""
-    drop_duplicates: bool = False
-    limit: int = STREAM_LIMIT
-
-    @property
-    def prints_messages(self) -> bool:
-        """Whether messages are shown one by one, and not only counted."""
-        return self.json or self.verbose or bool(self.fields) or not (self.summary or self.stats)
 
 
 class Selection:
@@ -82,14 +57,6 @@ class Selection:
 def _any_matches(pattern: str, values: dict[str, Any], name: str) -> bool:
     parts = (*values.get("digest", ()), *values.get("delta", ()))
     return any(fnmatchcase(part[name], pattern) for part in parts if name in part)
-
-
-@dataclass
-class Counts:
-    """Messages met, whether shown or not."""
-
-    messages: int = 0
-    refused: int = 0
 
 
 class Output:
@@ -201,6 +168,3 @@ def nothing_found(files: Sequence[str], counters: Counters, ports: Collection[in
     if counters.datagrams:
         return f"{what}, but {counters.datagrams:,} UDP datagrams; if gossip is among them, name its port with --port"
     return f"{what}: {counters.frames:,} frames and no UDP datagram"
-
-
-__all__ = ["Printer", "Wish", "read_files"]

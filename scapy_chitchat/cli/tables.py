@@ -12,7 +12,7 @@ from scapy_chitchat.text import printable
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage, Counters
-    from scapy_chitchat.cli.reading import Counts
+    from scapy_chitchat.cli.wish import Counts
 
 MOST_PAIRS = 20
 """Node pairs that are listed; the rest is summed up in one row."""
