@@ -368,7 +368,7 @@ def test_nobody_there_is_said() -> None:
 
 def test_targets_off_this_machine_are_refused() -> None:
     done = run("run", "--to", "192.0.2.1:7280", "-n", "1")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "--allow-remote" in done.stderr
     assert run("run", "--to", "127.0.0.1:1", "--strategy", "none").returncode == 2
     assert run("generate", "-n", "1").returncode == 2

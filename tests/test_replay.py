@@ -288,7 +288,7 @@ def test_whole_packets_reach_who_listens() -> None:
 
 def test_targets_off_this_machine_are_refused() -> None:
     done = run("--to", "192.0.2.1:7280", THREE)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "--allow-remote" in done.stderr
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import typer
+
 from scapy_chitchat.capture import CapturedMessage, CaptureError
 from scapy_chitchat.channels import ToFile, ToInterface, ToNode, is_loopback
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, Failure, complain, hush_scapy
@@ -89,7 +91,7 @@ def _channel(wish: Wish, tally: Tally) -> Channel:
         return ToNode(target, tally, _show(wish))
     try:
         if not (wish.allow_remote or is_loopback(wish.interface)):
-            raise Failure(f"packets on {wish.interface} leave this machine: say --allow-remote if they may")
+            raise typer.BadParameter(f"packets on {wish.interface} leave this machine: say --allow-remote if they may")
         return ToInterface(wish.interface, wish.rewriting)
     except FileNotFoundError:
         raise Failure(f"there is no interface {wish.interface}") from None

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import typer
+
 from scapy_chitchat.cli.common import Failure
 
 EVERY_SECONDS = 0.2
@@ -45,11 +47,16 @@ def stop_on_sigterm() -> None:
 
 
 def target_address(target: str, allow_remote: bool) -> tuple[Any, ...]:
-    """HOST:PORT as a socket address. Raises Failure where it is none, or is off this machine without leave."""
+    """HOST:PORT as a socket address.
+
+    Raises BadParameter where it is none or off this machine without leave, and Failure where the name has no address.
+    """
     from scapy_chitchat.peer import ProbeError, TargetError, addresses_of
 
     try:
         found = addresses_of(target, allow_remote=allow_remote)
-    except (TargetError, ProbeError) as error:
+    except TargetError as error:
+        raise typer.BadParameter(str(error)) from None
+    except ProbeError as error:
         raise Failure(str(error)) from None
     return min((address for _, address in found), key=len)  # of a name with both, the IPv4 one
