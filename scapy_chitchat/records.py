@@ -6,8 +6,8 @@ in this module. The record classes are made from the layers' fields: computed fi
 are left out, an address and its port become one socket address, a number of an enum its name. The decoder and the
 encoder are compiled from the same fields, in the same way as the readers that fill Scapy packets (see compiler.py).
 
-``decode`` accepts exactly what a chitchat 0.13 node accepts. The compiled decoder knows only the good way; whatever it
-stumbles over is read again field by field by the strict careful reader (see cursor.py), which tells code, offset and
+``decode`` accepts what a chitchat 0.13 node accepts, within the limits of protocol.py. The compiled decoder knows only
+the good way; whatever it stumbles over is read again field by field by the strict careful reader (see cursor.py), which tells code, offset and
 reason, and what could be read before.
 """
 
@@ -378,10 +378,11 @@ _READERS: dict[bytes, MessageReader] = {
 
 
 def decode(data: bytes, *, limit: int = STREAM_LIMIT) -> Message:
-    """The message in a datagram, exactly when a chitchat 0.13 node would take it.
+    """The message in a datagram, when a chitchat 0.13 node would take it.
 
     Bytes behind a whole message are ignored, as a node does. ``limit`` bounds the decompressed bytes of each stream.
-    Raises DecodeError, with the code of the first thing that a node refuses.
+    Raises DecodeError, with the code of the first thing that a node refuses, or ``stream-limit``, which is no node's
+    verdict, where a stream holds more than ``limit`` bytes or 250,000 items.
     """
     return decode_whole(data, limit).message
 

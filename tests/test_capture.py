@@ -19,7 +19,7 @@ from scapy.layers.ppp import PPP
 from scapy.packet import Packet, Raw
 from scapy.utils import PcapNgWriter, PcapWriter
 
-from scapy_chitchat import Chitchat, ChitchatSyn, NodeDigest, read_messages
+from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, read_messages
 from scapy_chitchat.capture import CaptureError, Counters
 from scapy_chitchat.capture.datagrams import FRAGMENT_TIMEOUT, MOST_WAITING
 
@@ -166,6 +166,15 @@ def test_a_message_cut_by_the_snap_length_is_said_to_be_cut() -> None:
     assert found.values()["type"] == "Syn"
     assert found.values()["digest"], "the entries before the cut are shown"
     assert b'"type":"Syn"' in found.as_json()
+
+
+def test_our_own_limit_is_not_said_to_be_a_nodes_refusal() -> None:
+    delta = [NodeOp(node_id="n"), *(KeyValueOp(key="k", value="v" * 60000, version=i + 1) for i in range(5))]
+    data = pcap([bytes(datagram(bytes(Chitchat() / ChitchatAck(delta=delta))))], 101)
+    (found,) = read_messages(io.BytesIO(data), limit=100_000)
+    assert (found.message, found.error) == (None, None)
+    assert [each.code for each in found.findings] == ["stream-limit"]
+    assert b'"error"' not in found.as_json()
 
 
 def test_formats_compressions_and_resolutions(tmp_path: Path) -> None:

@@ -90,6 +90,9 @@ def read_datagrams(frames: Iterable[Frame], reader: DatagramReader, wanted: Mess
 _SHORT = {"too-short", "bad-type", "string-short", "field-short", "block-short"}
 """What is found where bytes are missing at the end."""
 
+_OURS = "stream-limit"
+"""What stops us and not a node."""
+
 
 class CapturedMessage:
     """A message as it was captured, and what is to be said of it."""
@@ -101,7 +104,8 @@ class CapturedMessage:
         self.message: Message | None = None
         """What a node would read; None where it refuses the message."""
         self.error: DecodeError | None = None
-        """Why a node refuses the message; None also where the capture holds too little of it to tell."""
+        """Why a node refuses the message; None also where nobody can tell: the capture holds too little of it, or it
+        holds more than we decompress."""
         self._refusal: DecodeError | None = None
         self._findings: list[Finding] | None = None
         self._decoded: Decoded | None = None
@@ -110,8 +114,8 @@ class CapturedMessage:
             self.message = self._decoded.message
         except DecodeError as error:
             self._refusal = error
-            missing = error.code in _SHORT and error.stream is None
-            self.error = None if datagram.cut and missing else error
+            missing = datagram.cut and error.code in _SHORT and error.stream is None
+            self.error = None if missing or error.code == _OURS else error
 
     @property
     def frame(self) -> int:
@@ -174,8 +178,8 @@ class CapturedMessage:
     def _find(self) -> Iterator[Finding]:
         if self.datagram.cut:
             yield finding("cut", len(self.data), f"{len(self.data):,} bytes were captured")
-        if self.error:
-            yield refusal(self.error)
+        if self._refusal and (self.error or self._refusal.code == _OURS):
+            yield refusal(self._refusal)
         elif self._decoded:
             yield from remarks(self._decoded, self.data)
 
