@@ -7,8 +7,8 @@ are left out, an address and its port become one socket address, a number of an 
 encoder are compiled from the same fields, in the same way as the readers that fill Scapy packets (see compiler.py).
 
 ``decode`` accepts what a chitchat 0.13 node accepts, within the limits of protocol.py. The compiled decoder knows only
-the good way; whatever it stumbles over is read again field by field by the strict careful reader (see cursor.py), which tells code, offset and
-reason, and what could be read before.
+the good way; whatever it stumbles over is read again field by field by the strict careful reader (see cursor.py), which
+tells code, offset and reason, and what could be read before.
 """
 
 from __future__ import annotations
