@@ -8,12 +8,12 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from scapy_chitchat.capture import CapturedMessage, Datagram
 from scapy_chitchat.protocol import MAX_DATAGRAM
 from scapy_chitchat.replay import Outgoing, Tally, kind_of, nanoseconds
 from scapy_chitchat.rewrite import Rewriting, join_address, map_address, split_address
+from scapy_chitchat.udp import Address, connected_to
 from scapy_chitchat.writing import CaptureWriter, Endpoints, ip_packets
 
 
@@ -21,13 +21,9 @@ class ToNode:
     """Datagrams to one node from one socket. ``on_answer`` gets each answer as a captured message."""
 
     def __init__(
-        self, address: tuple[Any, ...], tally: Tally, on_answer: Callable[[CapturedMessage], None] | None = None
+        self, address: Address, tally: Tally, on_answer: Callable[[CapturedMessage], None] | None = None
     ) -> None:
-        family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 1024 * 1024)
-        self.socket.connect(address)
+        self.socket = connected_to(address)
         self.tally = tally
         self._on_answer = on_answer
         self._here = self.socket.getsockname()[:2]
@@ -93,7 +89,7 @@ _LOOK_EVERY = 32
 class ToFile:
     """A capture file instead of a node. Addresses of packets are mapped like those in messages."""
 
-    def __init__(self, path: str, wish: Rewriting, target: tuple[Any, ...] | None = None) -> None:
+    def __init__(self, path: str, wish: Rewriting, target: Address | None = None) -> None:
         self._writer = CaptureWriter(path)
         self._wish = wish
         self._target = target
@@ -164,7 +160,7 @@ def is_loopback(interface: str) -> bool:
 _LOOPBACK_TYPE = "772"
 
 
-def endpoints(datagram: Datagram, wish: Rewriting, target: tuple[Any, ...] | None = None) -> Endpoints:
+def endpoints(datagram: Datagram, wish: Rewriting, target: Address | None = None) -> Endpoints:
     """From where to where a packet goes: as captured, with addresses mapped, or to ``target``."""
     source = _mapped(datagram.source, datagram.source_port, wish)
     destination = _mapped(datagram.destination, datagram.destination_port, wish)

@@ -31,6 +31,7 @@ from scapy_chitchat.protocol import UDP_PORTS, ProtocolVersion
 from scapy_chitchat.records import DecodeError, Message, decode, encode
 from scapy_chitchat.rewrite import join_address, split_address
 from scapy_chitchat.session import ChitchatSession
+from scapy_chitchat.udp import Address, connected_to
 from scapy_chitchat.writing import Endpoints, ip_packets
 
 LARGEST = 65535
@@ -60,10 +61,6 @@ class NotChitchatError(ProbeError):
     """Something answered, but with what no node says."""
 
 
-Address = tuple[Any, ...]
-"""As ``socket`` has it: host and port first."""
-
-
 def split_target(target: str) -> tuple[str, int]:
     """Host and port of ``HOST:PORT`` or ``[IPV6]:PORT``; the port is 7280 unless given. Raises TargetError."""
     try:
@@ -75,8 +72,8 @@ def split_target(target: str) -> tuple[str, int]:
     return host, port or UDP_PORTS[0]
 
 
-def addresses_of(target: str, *, allow_remote: bool = False) -> list[tuple[int, Address]]:
-    """Family and address of each address of a target.
+def addresses_of(target: str, *, allow_remote: bool = False) -> list[Address]:
+    """Each address of a target.
 
     Raises TargetError where one of them is not on this machine, unless that is allowed, and ProbeError where the name
     has no address.
@@ -86,8 +83,8 @@ def addresses_of(target: str, *, allow_remote: bool = False) -> list[tuple[int, 
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
         raise ProbeError(f"{host}: {getattr(error, 'strerror', None) or 'no such name'}") from None
-    addresses = [(int(family), address) for family, _, _, _, address in found]
-    away = [str(address[0]) for _, address in addresses if not is_here(str(address[0]))]
+    addresses: list[Address] = [address for _, _, _, _, address in found]
+    away = [str(address[0]) for address in addresses if not is_here(str(address[0]))]
     if away and not allow_remote:
         raise TargetError(f"{target}: {away[0]} is not on this machine; to send there, add --allow-remote")
     return addresses
@@ -145,12 +142,10 @@ def probe(
     """
     versions = (ProtocolVersion.V1, ProtocolVersion.V0) if version is None else (ProtocolVersion(version),)
     trouble: ProbeError | None = None
-    for family, address in addresses_of(target, allow_remote=allow_remote):
+    for address in addresses_of(target, allow_remote=allow_remote):
         try:
-            with socket.socket(family, socket.SOCK_DGRAM) as made:
-                return _Probe(made, address, cluster_id, timeout).ask(
-                    [versions[n % len(versions)] for n in range(tries)]
-                )
+            asking = _Probe(address, cluster_id, timeout)
+            return asking.ask([versions[n % len(versions)] for n in range(tries)])
         except NoAnswerError as error:  # of the addresses of a name, perhaps another is listened at
             trouble = trouble or error
     raise trouble or NoAnswerError(f"{target}: no address")
@@ -159,8 +154,7 @@ def probe(
 class _Probe:
     """One target's address, and what has come from there."""
 
-    def __init__(self, made: socket.socket, address: Address, cluster_id: str, timeout: float) -> None:
-        self.socket = made
+    def __init__(self, address: Address, cluster_id: str, timeout: float) -> None:
         self.address = address
         self.name = join_address(address[0], address[1])
         self.cluster_id = cluster_id
@@ -170,13 +164,13 @@ class _Probe:
 
     def ask(self, versions: Sequence[int]) -> Answer:
         try:
-            self.socket.connect(self.address)
-            for version in versions:
-                self.sent[version] = time.monotonic()
-                self.socket.send(bytes(Chitchat(version=version) / ChitchatSyn(cluster_id=self.cluster_id)))
-                answer = self._wait(time.monotonic() + self.timeout)
-                if answer:
-                    return answer
+            with connected_to(self.address) as asked:
+                for version in versions:
+                    self.sent[version] = time.monotonic()
+                    asked.send(bytes(Chitchat(version=version) / ChitchatSyn(cluster_id=self.cluster_id)))
+                    answer = self._wait(asked, time.monotonic() + self.timeout)
+                    if answer:
+                        return answer
         except ConnectionRefusedError:
             raise NoAnswerError(
                 f"nobody listens at {self.name} on UDP: is the node up, and is this its gossip port?"
@@ -191,11 +185,11 @@ class _Probe:
             "before 0.8 speak another protocol, those before 0.12 only V0, and a node that has panicked is silent"
         )
 
-    def _wait(self, deadline: float) -> Answer | None:
+    def _wait(self, asked: socket.socket, deadline: float) -> Answer | None:
         while (left := deadline - time.monotonic()) > 0:
-            self.socket.settimeout(left)
+            asked.settimeout(left)
             try:
-                data = self.socket.recv(LARGEST)
+                data = asked.recv(LARGEST)
             except TimeoutError:
                 return None
             arrived = time.monotonic()

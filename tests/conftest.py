@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from namespaces import NoNamespaces, check_namespaces
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -50,6 +51,15 @@ def shared_captures() -> list[Path]:
     if not found:
         pytest.skip("the folder shared/captures is not beside the repository")
     return found
+
+
+@pytest.fixture
+def namespaces() -> None:
+    """Leave to make network namespaces."""
+    try:
+        check_namespaces()
+    except NoNamespaces as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,14 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -139,11 +140,18 @@ def running(*nodes: dict[str, Any], within: Sequence[str] = ()) -> Iterator[Runn
         started.stop()
 
 
+PORTS = range(20000, 32000)
+"""Below those that Linux gives to sockets that ask for any (``ip_local_port_range``): nobody else takes a free one."""
+
+
 def free_port(host: str = "127.0.0.1") -> int:
     """A UDP port that nobody uses now."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.bind((host, 0))
-        return int(made.getsockname()[1])
+        for port in random.sample(PORTS, 100):
+            with suppress(OSError):
+                made.bind((host, port))
+                return port
+    raise AssertionError("100 ports were tried, and all are in use")
 
 
 def eventually(check: Callable[[], Any], seconds: float = PATIENCE) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import free_port
 
 from scapy_chitchat import DecodeError, decode, encode, read_messages
 from scapy_chitchat.fuzz import STRATEGIES, Context, Identity, case, cases, trial
@@ -34,13 +35,6 @@ CONTEXT = Context("c", Identity("own", 7, "127.0.0.1:7280"))
 
 def run(*arguments: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, **more)
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
-        opened.bind(("127.0.0.1", 0))
-        port: int = opened.getsockname()[1]
-        return port
 
 
 # --- cases ---
@@ -438,9 +432,11 @@ def test_a_node_without_spawn_is_only_watched(peer: Path, tmp_path: Path) -> Non
     try:
         with pytest.raises(TargetError, match="see --spawn"):
             campaign.run()
+        assert "panicked" in process.stderr()
     finally:
         target.close()
         process.end()
+    assert (target.is_node, target.knows_cluster) == (True, True)
     (finding,) = campaign.progress.findings
     assert finding.tries == 0
     assert isinstance(decode(encode(ack(()))), Ack)

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from namespaces import NoNamespaces, check_namespaces
 from peers import why_no_peer
 from record import SCENARIOS, Recording
 
@@ -18,12 +17,9 @@ NO_PEER = why_no_peer()
 
 
 @pytest.mark.skipif(bool(NO_PEER), reason=NO_PEER)
+@pytest.mark.usefixtures("namespaces")
 @pytest.mark.skipif(not shutil.which("tcpdump"), reason="there is no tcpdump to record with")
 def test_a_mixed_cluster_on_a_wire_is_recorded(tmp_path: Path) -> None:
-    try:
-        check_namespaces()
-    except NoNamespaces as missing:
-        pytest.skip(str(missing))
     path, counters = tmp_path / "mixed.pcap", Counters()
     recording = Recording(SCENARIOS["mixed-fragmented"])
     recording.run(path, 4)

@@ -19,7 +19,7 @@ from typing import Any
 import live
 import pytest
 from live import SNIFF, sniffing
-from namespaces import NoNamespaces, check_namespaces, linked
+from namespaces import linked
 from peers import PATIENCE, eventually, free_port, why_no_peer
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, read_messages
@@ -213,14 +213,6 @@ def test_the_remedy_is_one_that_is_there(
 
 
 # --- in namespaces ---
-
-
-@pytest.fixture
-def namespaces() -> None:
-    try:
-        check_namespaces()
-    except NoNamespaces as missing:
-        pytest.skip(str(missing))
 
 
 def in_namespace(within: list[str], text: str) -> None:

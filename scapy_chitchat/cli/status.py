@@ -59,4 +59,4 @@ def target_address(target: str, allow_remote: bool) -> tuple[Any, ...]:
         raise typer.BadParameter(str(error)) from None
     except ProbeError as error:
         raise Failure(str(error)) from None
-    return min((address for _, address in found), key=len)  # of a name with both, the IPv4 one
+    return min(found, key=len)  # of a name with both, the IPv4 one

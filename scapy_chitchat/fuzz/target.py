@@ -30,6 +30,7 @@ from scapy_chitchat.layers import TYPE_NAMES
 from scapy_chitchat.protocol import MAX_DATAGRAM
 from scapy_chitchat.records import HEADER_SIZE, HEADERS, DecodeError, decode, encode
 from scapy_chitchat.rewrite import join_address
+from scapy_chitchat.udp import Address, connected_to
 
 START_SECONDS = 20.0
 """How long a started target may take until it answers."""
@@ -37,8 +38,9 @@ START_SECONDS = 20.0
 START_ASK = 0.005
 """Seconds between probes to a target that is about to listen."""
 
-LEARN_SECONDS = 6.0
-"""How long to wait for the target's own Syn, which tells its cluster_id: nodes gossip once a second."""
+LEARN_TURN, LEARN_TURNS = 0.3, 20
+"""To learn the target's cluster_id, a made-up member sends a heartbeat each so many seconds, and so often at the most:
+a node gossips to its members once a second, and its Syn tells."""
 
 ASK_AGAIN = 0.25
 """Seconds after which a probe is repeated; each time after twice as long, up to a second."""
@@ -145,7 +147,7 @@ class Target:
     """The node at ``address``. With ``command`` it is started here, as often as a fresh one is wanted."""
 
     def __init__(
-        self, address: tuple[Any, ...], command: str = "", cluster_id: str | None = None, patience: float = 5.0
+        self, address: Address, command: str = "", cluster_id: str | None = None, patience: float = 5.0
     ) -> None:
         self.address = address
         self.command = command
@@ -163,16 +165,9 @@ class Target:
         """Whether it has not been told anything yet: to learn its cluster_id, it is told of a node."""
         self._cluster_is_given = cluster_id is not None
         self._process: Process | None = None
-        family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET
-        self._cases = self._connected(family)
-        self._probes = self._connected(family)
-
-    def _connected(self, family: int) -> socket.socket:
-        made = socket.socket(family, socket.SOCK_DGRAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
-        made.connect(self.address)
-        made.setblocking(False)
-        return made
+        self._cases, self._probes = connected_to(address), connected_to(address)
+        self._cases.setblocking(False)
+        self._probes.setblocking(False)
 
     # --- life ---
 
@@ -232,16 +227,12 @@ class Target:
         with socket.socket(self._probes.family, socket.SOCK_DGRAM) as opened:
             opened.bind((here, 0))
             observer = Identity("fuzz-observer", time.time_ns(), join_address(here, opened.getsockname()[1]))
-            until = time.monotonic() + LEARN_SECONDS
-            heartbeat = 0
-            while time.monotonic() < until:
-                heartbeat += 1
+            for heartbeat in range(1, LEARN_TURNS + 1):
                 with suppress(ConnectionRefusedError):
                     opened.sendto(encode(syn_ack([entry(observer, heartbeat)], ())), self.address)
-                readable, _, _ = select.select([opened], [], [], 0.3)
-                message = _decoded(opened.recv(MAX_DATAGRAM)) if readable else None
-                if isinstance(message, Syn):
-                    self.context = Context(message.cluster_id, self.context.receiver, self.context.captured)
+                syn = _next_syn(opened, LEARN_TURN)
+                if syn:
+                    self.context = Context(syn.cluster_id, self.context.receiver, self.context.captured)
                     return True
         return False
 
@@ -361,6 +352,17 @@ def _kind(data: bytes) -> str:
     """The type that a message's header says."""
     found = HEADERS.get(data[:HEADER_SIZE])
     return TYPE_NAMES[found[0]] if found else ""
+
+
+def _next_syn(opened: socket.socket, seconds: float) -> Syn | None:
+    """The first Syn that comes within ``seconds``."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        readable, _, _ = select.select([opened], [], [], left)
+        message = _decoded(opened.recv(MAX_DATAGRAM)) if readable else None
+        if isinstance(message, Syn):
+            return message
+    return None
 
 
 def _decoded(data: bytes) -> Any:
