@@ -22,7 +22,7 @@ import msgspec
 from scapy.packet import Packet
 
 from scapy_chitchat import layers
-from scapy_chitchat.compiler import ListReader, Source, compile_list_reader, compile_writer
+from scapy_chitchat.compiler import FAST_WRITE_FAILED, ListReader, Source, compile_list_reader, compile_writer
 from scapy_chitchat.cursor import BreakOff, Cursor, Scope
 from scapy_chitchat.fields import (
     ABSENT,
@@ -483,13 +483,15 @@ def item_bytes(item: Record) -> bytes:
     """The bytes of an item in a list or a stream. Raises ValueError for a value that no wire can hold."""
     try:
         return _WRITERS[type(item)](item)
-    except (struct.error, TypeError, AttributeError, LookupError, ValueError) as error:
+    except FAST_WRITE_FAILED as error:
         raise ValueError(_why_unwritable(item, error)) from None
 
 
 def _why_unwritable(item: Record, error: Exception) -> str:
     """The field that no wire can hold: the item's layer knows."""
-    layer = _ITEM_LAYERS[type(item)]
+    layer = _ITEM_LAYERS.get(type(item))
+    if layer is None:
+        return f"{item!r} is no item of a digest or a delta"
     values: dict[str, Any] = {}
     for name, _, field in _record_fields(layer):
         if isinstance(field, AddressField):
@@ -505,34 +507,83 @@ def _why_unwritable(item: Record, error: Exception) -> str:
     return f"{layer.__name__}: {error}"
 
 
+def _writing_source(layer: type[Packet], version: int) -> Source:
+    """The source of the writer of one type of message in one version."""
+    source = Source()
+    source.add("def write_message(_message):")
+    source.depth = 1
+    present = list(_present(layer, version))
+    in_blocks = {field.holds for field in present if isinstance(field, BlocksField)}
+    parts = [repr(_HEADER_BYTES[layer, version])]
+    sized: dict[str, str] = {}  # by the name of a field: the local variable whose length is written before it
+    for field in present:
+        if isinstance(field, StringField):
+            source.add(f"{field.name} = _message.{field.name}.encode()")
+            sized[field.name] = field.name
+        elif isinstance(field, ItemsField):
+            writers = source.name(_WRITERS, "writers")
+            source.add(f"{field.name} = _message.{field.name}")
+            source.add(f"_{field.name}_bytes = b''.join([{writers}[type(_item)](_item) for _item in {field.name}])")
+            sized[field.name] = f"_{field.name}_bytes" if field.name in in_blocks else field.name
+    for field in present:
+        if isinstance(field, BlocksField):
+            parts.append(f"{source.name(field.encode, 'blocks')}({sized[field.holds]})")
+        elif isinstance(field, ItemsField):
+            parts.extend([] if field.name in in_blocks else [f"_{field.name}_bytes"])
+        elif measured := measured_by(field):
+            parts.append(f"{source.name(field.struct.pack, 'pack')}(len({sized[measured]}))")
+        else:
+            parts.append(field.name)
+    source.add(f"return {' + '.join(parts)}")
+    return source
+
+
 def encode(message: Message) -> bytes:
     """The bytes that a node would have sent for this message: the blocks of its streams by the node's own rule.
 
     Raises ValueError for a value that no wire can hold.
     """
-    layer = _MESSAGE_LAYERS[type(message)]
-    out = _HEADER_BYTES[layer, message.version]
-    present = list(_present(layer, message.version))
-    in_blocks = {field.holds for field in present if isinstance(field, BlocksField)}
-    for field in present:
-        out += _field_bytes(field, message, field.name in in_blocks)
-    return out
-
-
-def _field_bytes(field: Any, message: Message, in_blocks: bool) -> bytes:
-    if isinstance(field, StringField):
-        return getattr(message, field.name).encode()  # type: ignore[no-any-return]
-    if isinstance(field, ItemsField):
-        return b"" if in_blocks else b"".join(map(item_bytes, getattr(message, field.name)))
-    measured = getattr(message, measured_by(field) or "")
-    if isinstance(field, BlocksField):
-        return field.encode(b"".join(map(item_bytes, measured)))
-    size = len(measured.encode()) if isinstance(measured, str) else len(measured)
     try:
-        return field.struct.pack(size)  # type: ignore[no-any-return]
-    except struct.error:
-        raise ValueError(f"{measured_by(field)}: {size:,} is more than {field.name} can say") from None
+        return _MESSAGE_WRITERS[type(message), message.version](message)
+    except FAST_WRITE_FAILED as error:
+        raise ValueError(_why_unencodable(message, error)) from None
+
+
+def _why_unencodable(message: Message, error: Exception) -> str:
+    """The first value that no wire can hold."""
+    layer = _MESSAGE_LAYERS.get(type(message))
+    if layer is None:
+        return f"{message!r} is no message"
+    if (layer, message.version) not in _HEADER_BYTES:
+        return f"version: there is no {message.version!r}"
+    for field in _present(layer, message.version):
+        try:
+            _write_alone(field, message)
+        except (ValueError, TypeError, AttributeError) as told:
+            return str(told)
+    return str(error)
+
+
+def _write_alone(field: Any, message: Message) -> None:
+    """Raises ValueError, TypeError or AttributeError where this field of a message cannot be written."""
+    measured = measured_by(field)
+    if isinstance(field, ItemsField):
+        for item in getattr(message, field.name):
+            item_bytes(item)
+    elif measured and not isinstance(field, BlocksField):
+        value = getattr(message, measured)
+        try:
+            size = len(value.encode() if isinstance(value, str) else value)
+            field.struct.pack(size)
+        except UnicodeEncodeError as told:
+            raise ValueError(f"{measured}: {told}") from None
+        except struct.error:
+            raise ValueError(f"{measured}: {size:,} is more than {field.name} can say") from None
 
 
 _MESSAGE_LAYERS = {message_class(layer): layer for layer in layers.MESSAGES.values()}
 _HEADER_BYTES = {key: header for header, key in HEADERS.items()}
+_MESSAGE_WRITERS: dict[tuple[type[Message], int], Callable[[Message], bytes]] = {
+    (message_class(layer), version): _compiled(_writing_source(layer, version), "write_message")
+    for layer, version in HEADERS.values()
+}

@@ -147,6 +147,22 @@ def test_a_value_that_no_wire_can_hold_is_refused_by_encode() -> None:
             encode(msgspec.structs.replace(message, digest=(entry,)))
 
 
+def test_a_message_that_no_wire_can_hold_is_refused_by_encode() -> None:
+    syn = decode(bytes(Chitchat() / ChitchatSyn(cluster_id="c", digest=[NodeDigest(node_id="n")])))
+    for change, why in (
+        ({"version": 7}, "version: there is no 7"),
+        ({"cluster_id": "\udcff"}, "cluster_id: 'utf-8' codec can't encode"),
+        ({"cluster_id": "x" * 65536}, "cluster_id: 65,536 is more than cluster_id_len can say"),
+        ({"digest": syn.digest * 65536}, "digest: 65,536 is more than digest_count can say"),
+        ({"digest": (5,)}, "5 is no item of a digest or a delta"),
+        ({"digest": 5}, "object of type 'int' has no len()"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(why)):
+            encode(msgspec.structs.replace(syn, **change))
+    with pytest.raises(ValueError, match="is no message"):
+        encode(syn.digest[0])
+
+
 def test_a_field_added_to_a_layer_is_in_packets_records_and_json() -> None:
     def layer(name: str, *more: object) -> type[WirePacket]:
         fields = [
