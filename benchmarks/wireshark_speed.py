@@ -5,11 +5,15 @@
 
 Both get messages with a like number of fields, in one run on one machine, so that the ratio means something elsewhere.
 What is counted is all of tshark's CPU time, per field of the tree. Chitchat's messages come twice: with raw blocks,
-which is the dissector alone, and as nodes compress them, which is zstd as well.
+which is the dissector alone, and as nodes compress them, which is zstd as well. The fields alone are what Wireshark's
+interface to Lua costs by itself, without a dissector's work: see leaves.lua.
 
     tree        tshark -V, to nowhere
     filter      a display filter on one field deep in the message, which matches nothing
     no tree     lines of a packet list
+
+The first table is all of a run; the second is without what a tshark takes that has no messages to read, which the first
+spreads over the messages: the more messages, the closer the first comes to the second.
 """
 
 from __future__ import annotations
@@ -19,7 +23,9 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "wireshark"))
 
@@ -28,6 +34,7 @@ from tsharks import DISSECTOR, Tshark, write_capture
 
 from scapy_chitchat.layers import Block, Chitchat, ChitchatSynAck, KeyValueOp, NodeDigest, NodeOp
 
+LEAVES = Path(__file__).parent / "leaves.lua"
 ENTRIES, KEYS = 40, 100
 DNS_RECORDS = 176
 
@@ -73,24 +80,37 @@ def dns_message(records: int, salt: int) -> bytes:
     return bytes(DNS(id=salt & 0xFFFF, qr=1, qd=DNSQR(qname="a.example"), an=answers))
 
 
-def cpu(tshark: Tshark, capture: Path, *options: str) -> float:
+class Subject(NamedTuple):
+    """What is measured."""
+
+    name: str
+    protocol: str
+    capture: Path
+    nothing: str
+    """A display filter on one field deep in the message, which matches nothing."""
+    script: Path = DISSECTOR
+
+
+def cpu(tshark: Tshark, subject: Subject, *options: str) -> float:
     """Seconds of user and system time of one tshark."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [*tshark.command(), "-n", "-X", f"lua_script:{tshark.path_of(DISSECTOR)}", "-r", tshark.path_of(capture)]
-    subprocess.run([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    script, capture = tshark.path_of(subject.script), tshark.path_of(subject.capture)
+    command = [*tshark.command(), "-n", "-X", f"lua_script:{script}", "-r", capture, *options]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def fields_per_message(tshark: Tshark, capture: Path, protocol: str) -> int:
+def fields_per_message(tshark: Tshark, subject: Subject) -> int:
     """Items of the protocol in the tree of one message, branches included."""
-    pdml = tshark.run(capture, "-c", "1", "-T", "pdml")
-    return pdml[pdml.index(f'<proto name="{protocol}"') :].count("<field ")
+    pdml = tshark.run(subject.capture, "-c", "1", "-T", "pdml", script=subject.script)
+    return pdml[pdml.index(f'<proto name="{subject.protocol}"') :].count("<field ")
 
 
-def measure(tshark: Tshark, capture: Path, messages: int, mode: list[str], rounds: int = 2) -> float:
-    """Seconds per message: the best of some rounds."""
-    return min(cpu(tshark, capture, *mode) for _ in range(rounds)) / messages
+def measure(tshark: Tshark, subject: Subject, rounds: int = 2) -> list[float]:
+    """Seconds of a run in each mode: the best of some rounds."""
+    modes: list[list[str]] = [["-V"], ["-Y", subject.nothing], []]
+    return [min(cpu(tshark, subject, *mode) for _ in range(rounds)) for mode in modes]
 
 
 def main() -> None:
@@ -103,36 +123,41 @@ def main() -> None:
         report(tshark, Path(folder), given.messages)
 
 
-def report(tshark: Tshark, folder: Path, messages: int) -> None:
-    """Print the table."""
-    captures = {}
-    for compressed in (False, True):
-        name = "chitchat, compressed" if compressed else "chitchat, raw blocks"
-        data = [chitchat_message(compressed=compressed, salt=salt) for salt in range(messages)]
-        captures[name] = (
-            "chitchat",
-            write_capture(folder / f"chitchat-{compressed}.pcap", data),
-            "chitchat.key_value_op.key",
+def subjects(folder: Path, messages: int) -> Iterator[Subject]:
+    """What is measured, DNS first."""
+    dns = [dns_message(DNS_RECORDS, salt) for salt in range(messages)]
+    yield Subject("dns", "dns", write_capture(folder / "dns.pcap", dns, port=53), "dns.a == 10.0.0.255")
+    raw, compressed = (
+        write_capture(
+            folder / f"chitchat-{compressed}.pcap",
+            [chitchat_message(compressed=compressed, salt=salt) for salt in range(messages)],
         )
-    data = [dns_message(DNS_RECORDS, salt) for salt in range(messages)]
-    captures["dns"] = ("dns", write_capture(folder / "dns.pcap", data, port=53), "dns.a")
-    modes = {"tree": ["-V"], "filter": ["-Y"], "no tree": []}
+        for compressed in (False, True)
+    )
+    yield Subject("fields alone, in Lua", "leaves", raw, "leaves.number == 1", LEAVES)
+    deep = 'chitchat.key_value_op.key == "x"'
+    yield Subject("chitchat, raw blocks", "chitchat", raw, deep)
+    yield Subject("chitchat, compressed", "chitchat", compressed, deep)
+
+
+def report(tshark: Tshark, folder: Path, messages: int) -> None:
+    """Print the tables."""
+    found = list(subjects(folder, messages))
+    counts = [fields_per_message(tshark, subject) for subject in found]
+    whole = [measure(tshark, subject) for subject in found]
+    nothing = write_capture(folder / "nothing.pcap", [])
+    idle = [measure(tshark, subject._replace(capture=nothing)) for subject in found]
     print(f"{tshark}, {messages} messages; microseconds of CPU per field (ratio to dns)")
-    print(f"{'':22}{'fields':>8}" + "".join(f"{mode:>18}" for mode in modes))
-    costs: dict[str, list[float]] = {}
-    for name, (protocol, capture, deep_field) in reversed(captures.items()):
-        count = fields_per_message(tshark, capture, protocol)
-        costs[name] = []
-        for mode, options in modes.items():
-            more = (
-                [f"{deep_field} == {'10.0.0.255' if protocol == 'dns' else chr(34) + 'x' + chr(34)}"]
-                if mode == "filter"
-                else []
-            )
-            costs[name].append(measure(tshark, capture, messages, [*options, *more]) / count * 1e6)
-        ratios = [mine / theirs for mine, theirs in zip(costs[name], costs["dns"], strict=True)]
-        cells = "".join(f"{f'{cost:.3f} ({ratio:.1f})':>18}" for cost, ratio in zip(costs[name], ratios, strict=True))
-        print(f"{name:22}{count:>8}{cells}")
+    for title, starts in (("whole runs", [[0.0] * 3] * len(found)), ("without the start", idle)):
+        costs = [
+            [(run - start) / messages / count * 1e6 for run, start in zip(runs, start_of, strict=True)]
+            for runs, start_of, count in zip(whole, starts, counts, strict=True)
+        ]
+        print(f"{title:22}{'fields':>8}{'tree':>18}{'filter':>18}{'no tree':>18}")
+        for subject, count, cost in zip(found, counts, costs, strict=True):
+            ratios = [mine / theirs for mine, theirs in zip(cost, costs[0], strict=True)]
+            cells = "".join(f"{f'{each:.3f} ({ratio:.1f})':>18}" for each, ratio in zip(cost, ratios, strict=True))
+            print(f"{subject.name:22}{count:>8}{cells}")
 
 
 if __name__ == "__main__":
