@@ -111,6 +111,12 @@ def test_tables() -> None:
         (["read", "--bogus", THREE], 2, "No such option"),
         (["read", "--json", "-v", THREE], 2, "choose one"),
         (["reed"], 2, "No such command"),
+        (["probe", "127.0.0.1:9", "--cluster", "\udcff"], 2, "cluster_id: 'utf-8' codec can't encode"),
+        (["probe", "127.0.0.1:9", "--cluster", "x" * 65536], 2, "cluster_id: 65,536 is more than"),
+        (["replay", THREE, "--to", "127.0.0.1:9", "--cluster-id", "\udcff"], 2, "cluster_id: 'utf-8' codec"),
+        (["fuzz", "generate", "--json", "--cluster-id", "\udcff"], 2, "cluster_id: 'utf-8' codec"),
+        (["fuzz", "generate", "--json", "--receiver", "n,1,10.0.0.1"], 2, "is not ID,GENERATION,IP:PORT"),
+        (["fuzz", "generate", "--json", "--receiver", "n,-1,10.0.0.1:1"], 2, "is not ID,GENERATION,IP:PORT"),
     ],
 )
 def test_bad_input_gets_one_line_and_the_right_exit_code(arguments: list[object], code: int, says: str) -> None:

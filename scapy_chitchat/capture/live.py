@@ -8,6 +8,7 @@ as we may have it. On loopback every packet passes twice, out and in; only the s
 from __future__ import annotations
 
 import ctypes
+import os
 import socket
 import struct
 from collections.abc import Collection, Iterator
@@ -220,7 +221,7 @@ def _has_ethernet_headers(name: str) -> bool:
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         try:
-            found = fcntl.ioctl(asked, _SIOCGIFHWADDR, struct.pack("@16s24x", name.encode()))
+            found = fcntl.ioctl(asked, _SIOCGIFHWADDR, struct.pack("@16s24x", os.fsencode(name)))
         except OSError:
             names = ", ".join(sorted(name for _, name in socket.if_nameindex()))
             raise CaptureError(f"{name}: no such interface; there are {names}, and {ANY} for all") from None

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scapy_chitchat.text import printable
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 BAD_INPUT = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
+
+MOST = 10**9
+"""Of seconds, messages or tries: nobody means more, and no clock or counter ends before."""
 
 
 class Failure(Exception):
@@ -37,6 +40,22 @@ def stop_writing() -> None:
 def hush_scapy() -> None:
     """Keep Scapy's own warnings off standard error: commands say what matters themselves."""
     logging.getLogger("scapy").setLevel(logging.CRITICAL)
+
+
+def cluster_id(value: str | None) -> str | None:
+    """The callback of an option: a cluster_id that a message can hold. Raises BadParameter for what is none."""
+    if value is not None:
+        import typer
+
+        from scapy_chitchat.layers import ChitchatSyn
+        from scapy_chitchat.records import encode, message_class
+
+        syn: Any = message_class(ChitchatSyn)
+        try:
+            encode(syn(0, "Syn", value, ()))
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    return value
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import typer
 
+from scapy_chitchat.cli import common
+
 HELP = """Make hostile messages, run them against a node of your own, and come back with small cases that reproduce.
 
 Examples:
@@ -71,7 +73,9 @@ REMOTE = typer.Option(False, "--allow-remote", help="Let the node be on another 
 SEED = typer.Option(1, "--seed", metavar="N", min=0, max=2**32 - 1, help="Another seed, other cases.")
 STRATEGIES = typer.Option([], "--strategy", metavar="NAME", help="Only this strategy (again for more).")
 CAPTURE = typer.Option([], "--capture", metavar="FILE", help="Change messages of this capture (again for more).")
-CLUSTER = typer.Option(None, "--cluster-id", "--cluster", metavar="ID", help="The node's cluster.")
+CLUSTER = typer.Option(
+    None, "--cluster-id", "--cluster", metavar="ID", callback=common.cluster_id, help="The node's cluster."
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -94,7 +98,7 @@ def list_strategies() -> None:
 
 def generate(
     seed: int = SEED,
-    count: int = typer.Option(1000, "-n", metavar="N", min=1, help="How many cases."),
+    count: int = typer.Option(1000, "-n", metavar="N", min=1, max=common.MOST, help="How many cases."),
     write: str = typer.Option("", "-w", "--write", metavar="FILE", help="A pcapng capture."),
     json: bool = typer.Option(False, "--json", help="JSON on standard output, a case a line."),
     strategies: list[str] = STRATEGIES,
@@ -119,15 +123,24 @@ def generate(
 def run(
     to: str = typer.Option(..., "--to", metavar="HOST:PORT", help="The node."),
     spawn: str = typer.Option("", "--spawn", metavar="COMMAND", help="Starts the node; it is restarted when it fails."),
-    time: float = typer.Option(0.0, "--time", metavar="SECONDS", min=0.0, help="Stop after this time."),
-    count: int = typer.Option(0, "-n", metavar="N", min=0, help="Stop after so many cases."),
+    time: float = typer.Option(
+        0.0, "--time", metavar="SECONDS", min=0.0, max=common.MOST, help="Stop after this time."
+    ),
+    count: int = typer.Option(0, "-n", metavar="N", min=0, max=common.MOST, help="Stop after so many cases."),
     seed: int = SEED,
     strategies: list[str] = STRATEGIES,
     captures: list[str] = CAPTURE,
     cluster_id: str = CLUSTER,
-    rate: float = typer.Option(20_000.0, "--rate", metavar="N", min=1.0, help="At most N messages a second."),
+    rate: float = typer.Option(
+        20_000.0, "--rate", metavar="N", min=1.0, max=common.MOST, help="At most N messages a second."
+    ),
     patience: float = typer.Option(
-        5.0, "--patience", metavar="SECONDS", min=0.1, help="Without an answer for so long, it has failed."
+        5.0,
+        "--patience",
+        metavar="SECONDS",
+        min=0.1,
+        max=common.MOST,
+        help="Without an answer for so long, it has failed.",
     ),
     stop_on_first: bool = typer.Option(False, "--stop-on-first", help="Stop after the first finding."),
     findings: str = typer.Option("findings", "-o", "--findings", metavar="FOLDER", help="Where findings go."),
@@ -157,9 +170,16 @@ def reproduce(
     folder: str = typer.Argument(..., metavar="FOLDER", help="The folder of a finding."),
     to: str = TO,
     spawn: str = SPAWN,
-    tries: int = typer.Option(5, "-n", "--tries", metavar="N", min=1, help="How often; once without --spawn."),
+    tries: int = typer.Option(
+        5, "-n", "--tries", metavar="N", min=1, max=common.MOST, help="How often; once without --spawn."
+    ),
     patience: float = typer.Option(
-        5.0, "--patience", metavar="SECONDS", min=0.1, help="Without an answer for so long, it has failed."
+        5.0,
+        "--patience",
+        metavar="SECONDS",
+        min=0.1,
+        max=common.MOST,
+        help="Without an answer for so long, it has failed.",
     ),
     allow_remote: bool = REMOTE,
 ) -> None:
@@ -173,7 +193,9 @@ def minimize(
     folder: str = typer.Argument(..., metavar="FOLDER", help="The folder of a finding."),
     to: str = TO,
     spawn: str = SPAWN,
-    time: float = typer.Option(120.0, "--time", metavar="SECONDS", min=1.0, help="Stop after this time."),
+    time: float = typer.Option(
+        120.0, "--time", metavar="SECONDS", min=1.0, max=common.MOST, help="Stop after this time."
+    ),
     allow_remote: bool = REMOTE,
 ) -> None:
     """Narrow further."""

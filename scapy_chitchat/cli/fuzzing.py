@@ -15,11 +15,13 @@ from scapy_chitchat.capture import CaptureError, read_messages
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, Failure, complain, hush_scapy, stop_writing
 from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
 from scapy_chitchat.fuzz import STRATEGIES, Case, Context, Identity, cases
+from scapy_chitchat.fuzz.building import entry
 from scapy_chitchat.fuzz.campaign import Campaign, Plan
 from scapy_chitchat.fuzz.finding import Finding, place_of, read_finding, write_finding
 from scapy_chitchat.fuzz.target import Target, TargetError
 from scapy_chitchat.fuzz.trial import Trial, narrow_finding
 from scapy_chitchat.protocol import UDP_PORTS
+from scapy_chitchat.records import item_bytes
 from scapy_chitchat.rewrite import canonical_address
 from scapy_chitchat.text import printable
 from scapy_chitchat.writing import CaptureWriter, Endpoints
@@ -52,6 +54,7 @@ def parse_context(strategies: Sequence[str], captures: Sequence[str], cluster_id
         try:
             node_id, generation_id, address = receiver.rsplit(",", 2)
             own = Identity(node_id, int(generation_id), canonical_address(address))
+            item_bytes(entry(own))
         except ValueError:
             raise ValueError(f"{receiver!r} is not ID,GENERATION,IP:PORT") from None
     return Context(known.cluster_id if cluster_id is None else cluster_id, own, captured)

@@ -7,6 +7,8 @@ from enum import Enum
 
 import typer
 
+from scapy_chitchat.cli import common
+
 HELP = """Ask a node for its cluster's members and keys, without joining it.
 
 One Syn with an empty digest is sent; the node answers with all that it knows, and takes in nobody for it. Only its own
@@ -37,12 +39,21 @@ def add_to(app: typer.Typer) -> None:
 
 def probe(
     target: str = typer.Argument(..., metavar="HOST:PORT", help="The node's gossip address; the port is 7280 if left."),
-    cluster: str = typer.Option(..., "--cluster", metavar="ID", help="The cluster_id; a node of another refuses."),
+    cluster: str = typer.Option(
+        ...,
+        "--cluster",
+        "--cluster-id",
+        metavar="ID",
+        callback=common.cluster_id,
+        help="The cluster_id; a node of another refuses.",
+    ),
     protocol: Protocol = typer.Option(
         Protocol.auto, "--protocol", help="Version of the Syn: auto tries 1, which nodes before 0.12 lack, then 0."
     ),
-    timeout: float = typer.Option(0.5, "--timeout", metavar="SECONDS", min=0.001, help="Wait this long for each Syn."),
-    tries: int = typer.Option(4, "--tries", metavar="N", min=1, help="Send at most this many Syns."),
+    timeout: float = typer.Option(
+        0.5, "--timeout", metavar="SECONDS", min=0.001, max=common.MOST, help="Wait this long for each Syn."
+    ),
+    tries: int = typer.Option(4, "--tries", metavar="N", min=1, max=common.MOST, help="Send at most this many Syns."),
     json: bool = typer.Option(False, "--json", help="One JSON object instead of tables."),
     allow_remote: bool = typer.Option(False, "--allow-remote", help="Send to other machines too."),
 ) -> None:

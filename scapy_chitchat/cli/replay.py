@@ -7,6 +7,8 @@ from enum import Enum
 
 import typer
 
+from scapy_chitchat.cli import common
+
 HELP = """Send the messages of captures again: to a node, rewritten so that it takes them, with the capture's timing.
 
 All messages go to the one node, from one socket; its answers are counted, and shown with -v or --json. A message that
@@ -78,17 +80,29 @@ def replay(
         False, "--skip-refused", help="Leave out what nodes refuse.", rich_help_panel=WHICH
     ),
     speed: float = typer.Option(
-        1.0, "--speed", metavar="N", min=0.001, help="N times as fast as captured.", rich_help_panel=WHEN
+        1.0,
+        "--speed",
+        metavar="N",
+        min=0.001,
+        max=common.MOST,
+        help="N times as fast as captured.",
+        rich_help_panel=WHEN,
     ),
     rate: float = typer.Option(
-        0.0, "--rate", metavar="N", min=0.0, help="N messages a second, evenly.", rich_help_panel=WHEN
+        0.0, "--rate", metavar="N", min=0.0, max=common.MOST, help="N messages a second, evenly.", rich_help_panel=WHEN
     ),
     asap: bool = typer.Option(False, "--asap", help="As fast as it goes.", rich_help_panel=WHEN),
     loop: int = typer.Option(
-        1, "--loop", metavar="N", min=0, help="N times over; 0: until stopped.", rich_help_panel=WHEN
+        1, "--loop", metavar="N", min=0, max=common.MOST, help="N times over; 0: until stopped.", rich_help_panel=WHEN
     ),
     cluster_id: str = typer.Option(
-        None, "--cluster-id", metavar="ID", help="The cluster_id of all Syns.", rich_help_panel=REWRITING
+        None,
+        "--cluster-id",
+        "--cluster",
+        metavar="ID",
+        callback=common.cluster_id,
+        help="The cluster_id of all Syns.",
+        rich_help_panel=REWRITING,
     ),
     map_node: list[str] = typer.Option(
         [], "--map-node", metavar="OLD=NEW", help="Rename a node_id (again for more).", rich_help_panel=REWRITING

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typer
 
-from scapy_chitchat.cli import options
+from scapy_chitchat.cli import common, options
 
 HELP = """Show the chitchat messages that pass an interface: a line a message.
 
@@ -35,10 +35,10 @@ def sniff(
         "", "-w", "--write", metavar="FILE", help="Keep what was seen as a pcapng file.", rich_help_panel=CAPTURE
     ),
     count: int = typer.Option(
-        0, "-c", "--count", metavar="N", min=0, help="Stop after N messages.", rich_help_panel=CAPTURE
+        0, "-c", "--count", metavar="N", min=0, max=common.MOST, help="Stop after N messages.", rich_help_panel=CAPTURE
     ),
     seconds: float = typer.Option(
-        0, "--seconds", metavar="S", min=0, help="Stop after so many seconds.", rich_help_panel=CAPTURE
+        0, "--seconds", metavar="S", min=0, max=common.MOST, help="Stop after so many seconds.", rich_help_panel=CAPTURE
     ),
     any_port: bool = typer.Option(
         False, "--any-port", help="Messages on any UDP port, known by their header.", rich_help_panel=CAPTURE

@@ -96,10 +96,16 @@ class Process:
     """A target that was started here. It gets a session of its own, and is ended with all that it started."""
 
     def __init__(self, command: str) -> None:
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise TargetError(f"cannot start {command!r}: {error}") from None
+        if not words:
+            raise TargetError(f"cannot start {command!r}: no command")
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
-                shlex.split(command),
+                words,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
