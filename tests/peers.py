@@ -143,15 +143,17 @@ def running(*nodes: dict[str, Any], within: Sequence[str] = ()) -> Iterator[Runn
 PORTS = range(20000, 32000)
 """Below those that Linux gives to sockets that ask for any (``ip_local_port_range``): nobody else takes a free one."""
 
+_untried = iter(random.Random().sample(PORTS, len(PORTS)))
+
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A UDP port that nobody uses now."""
+    """A UDP port that nobody uses now, and that was not given before."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as made:
-        for port in random.sample(PORTS, 100):
+        for port in _untried:
             with suppress(OSError):
                 made.bind((host, port))
                 return port
-    raise AssertionError("100 ports were tried, and all are in use")
+    raise AssertionError("all ports are in use")
 
 
 def eventually(check: Callable[[], Any], seconds: float = PATIENCE) -> Any:
