@@ -50,6 +50,8 @@ class Maker(Protocol):
 
     joins_ports: bool
     """Whether the bytes of an address come with those of the port behind it."""
+    text_errors: str
+    """What is made of text that is no UTF-8 when it is written, as ``str.encode`` has it."""
 
     def expression(self, layer: type[Packet], source: Source) -> str:
         """Python for the item; the values are variables with the names of the fields."""
@@ -331,7 +333,7 @@ def writer_source(layer: type[Packet], maker: Maker) -> Source:
 
     for field in layer.fields_desc:
         if isinstance(field, StringField):
-            source.add(f"{field.name} = {maker.value(field, source)}.encode('utf-8', 'surrogateescape')")
+            source.add(f"{field.name} = {maker.value(field, source)}.encode('utf-8', {maker.text_errors!r})")
         elif isinstance(field, AddressField):
             source.add(f"{field.name} = {maker.value(field, source)}")
     for field in layer.fields_desc:

@@ -332,6 +332,22 @@ def address_bytes(text: str) -> bytes:
     return ipaddress.ip_address(text).packed
 
 
+def split_address(text: str) -> tuple[str, int | None]:
+    """Address and port of a text; None where it has no port. Raises ValueError for a port that is none."""
+    ip, colon, port = text.rpartition(":")
+    bracketed = ip.startswith("[") and ip.endswith("]")
+    if not colon or (":" in ip and not bracketed):
+        return text.removeprefix("[").removesuffix("]"), None
+    if not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+        raise ValueError(f"{text!r}: the port is not a number up to 65535")
+    return ip.removeprefix("[").removesuffix("]"), int(port)
+
+
+def join_address(ip: str, port: int) -> str:
+    """Address and port as one text."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
 ADDRESS_SIZES = {4: 4, 6: 16}
 """Bytes of an address by the IP version before it."""
 

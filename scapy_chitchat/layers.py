@@ -287,8 +287,10 @@ for _type, _layer in MESSAGES.items():
 
 
 def bind(*ports: int) -> None:
-    """Have Scapy dissect UDP datagrams from or to these ports as chitchat messages."""
+    """Have Scapy dissect UDP datagrams from or to these ports as chitchat messages. Raises ValueError for no port."""
     for port in ports:
+        if port not in range(1, 65536):
+            raise ValueError(f"{port!r} is no UDP port")
         bind_bottom_up(UDP, Chitchat, sport=port)
         bind_bottom_up(UDP, Chitchat, dport=port)
 

@@ -411,6 +411,7 @@ class PacketSink:
     """Makes Scapy packets of what a careful read finds, and of what a compiled reader finds."""
 
     joins_ports = False
+    text_errors = "surrogateescape"
 
     def make(self, layer: type[Packet], values: dict[str, Any]) -> Packet:
         """A dissected packet of ``layer``."""

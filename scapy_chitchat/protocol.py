@@ -56,6 +56,9 @@ MAGIC = 45139
 UDP_PORTS = (7280, 10000)
 """Where gossip is usually found: Quickwit's default port and that of chitchat's own test server."""
 
+MAX_U64 = 2**64 - 1
+"""The largest generation_id, heartbeat or version: Rust's u64."""
+
 MAX_DATAGRAM = 65507
 """The most bytes that a message can have: 65,535 less the IPv4 and UDP headers."""
 

@@ -37,8 +37,10 @@ from scapy_chitchat.fields import (
     address_text,
     condition,
     inner,
+    join_address,
     measured_by,
     pull_fields,
+    split_address,
 )
 from scapy_chitchat.lists import FAST_READ_FAILED, BlocksField, ItemsField
 from scapy_chitchat.protocol import STREAM_LIMIT, ProtocolVersion
@@ -52,13 +54,20 @@ class DecodeError(ValueError):
     decompressed bytes of that field. ``partial`` is what was read before, with the keys of the message's JSON.
     """
 
-    def __init__(self, trouble: BreakOff, read: dict[str, Any]) -> None:
-        super().__init__(trouble.code, trouble.offset, trouble.reason, trouble.stream)
-        self.code = trouble.code
-        self.offset = trouble.offset
-        self.reason = trouble.reason
-        self.stream = trouble.stream
-        self._read = read
+    def __init__(self, code: str, offset: int, reason: str, stream: str | None = None) -> None:
+        super().__init__(code, offset, reason, stream)
+        self.code = code
+        self.offset = offset
+        self.reason = reason
+        self.stream = stream
+        self._read: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, trouble: BreakOff, read: dict[str, Any]) -> DecodeError:
+        """The error for this trouble, behind what was ``read`` before."""
+        error = cls(trouble.code, trouble.offset, trouble.reason, trouble.stream)
+        error._read = read
+        return error
 
     def __str__(self) -> str:
         return str(BreakOff(self.code, self.offset, self.reason, self.stream))
@@ -145,6 +154,18 @@ def message_class(layer: type[Packet]) -> type[Message]:
     return cast(type[Message], made)
 
 
+def json_names() -> dict[str, set[str]]:
+    """The names in the JSON of messages; where there are items, the names in theirs."""
+    names: dict[str, set[str]] = {"version": set(), "type": set()}
+    for layer in layers.MESSAGES.values():
+        for name, _, field in _record_fields(layer):
+            below = names.setdefault(name, set())
+            for item in map(record_class, field.layers) if isinstance(field, ItemsField) else ():
+                tag = item.__struct_config__.tag_field
+                below.update(item.__struct_fields__, [tag] if tag else [])
+    return names
+
+
 # --- items: what the compiled readers and writers need to know ---
 
 
@@ -156,7 +177,7 @@ class _SocketAddresses(dict[bytes, str]):
     def __missing__(self, raw: bytes) -> str:
         if len(self) >= self.most:
             self.clear()
-        text = self[raw] = _joined(address_text(raw[: -_PORT.size]), _PORT.unpack(raw[-_PORT.size :])[0])
+        text = self[raw] = join_address(address_text(raw[: -_PORT.size]), _PORT.unpack(raw[-_PORT.size :])[0])
         return text
 
 
@@ -164,14 +185,13 @@ _PORT = PortField("port", 0).struct
 _socket_addresses = _SocketAddresses()
 
 
-def _joined(ip: str, port: int) -> str:
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-
-
 @lru_cache(maxsize=65536)
 def _split(address: str) -> tuple[bytes, int]:
-    ip, _, port = address.rpartition(":")
-    return address_bytes(ip.removeprefix("[").removesuffix("]")), int(port)
+    """The bytes of a socket address and its port. Raises ValueError for what records would write otherwise."""
+    ip, port = split_address(address)
+    if port is None or join_address(ip, port) != address:
+        raise ValueError(f"{address!r} is no IP address with a port")
+    return address_bytes(ip), port
 
 
 def sort_key(entry: Any) -> tuple[Any, ...]:
@@ -184,6 +204,7 @@ class _RecordSink:
     """Makes records of what a reader finds, and gives a writer the values of a record."""
 
     joins_ports = True
+    text_errors = "strict"
 
     def expression(self, layer: type[Packet], source: Source) -> str:
         """A call of the record's class."""
@@ -234,7 +255,7 @@ class _RecordSink:
 def _values_of_record(layer: type[Packet], values: dict[str, Any]) -> Iterator[Any]:
     for name, _, field in _record_fields(layer):
         if isinstance(field, AddressField):
-            yield _joined(values[field.name], values[field.port])
+            yield join_address(values[field.name], values[field.port])
         elif isinstance(field, KnownByteField):
             yield field.i2s[values[name]]
         else:
@@ -399,7 +420,7 @@ def decode_whole(data: bytes, limit: int = STREAM_LIMIT) -> Decoded:
         try:
             _check_sequence(decoded.message.delta)
         except BreakOff as trouble:
-            raise DecodeError(trouble, msgspec.structs.asdict(decoded.message)) from None
+            raise DecodeError.of(trouble, msgspec.structs.asdict(decoded.message)) from None
     return decoded
 
 
@@ -418,7 +439,7 @@ def _decode_carefully(data: bytes, limit: int) -> Decoded:
         streams = (Stream(held.field, bytes(held.data), held.start, held.end) for held in scope.held.values())
         return Decoded(message, cursor.pos, tuple(streams))
     except BreakOff as trouble:
-        raise DecodeError(trouble, _as_far_as_read(layer, header, body)) from None
+        raise DecodeError.of(trouble, _as_far_as_read(layer, header, body)) from None
 
 
 def _arguments(layer: type[Packet], header: dict[str, Any], body: dict[str, Any]) -> Iterator[Any]:
@@ -488,23 +509,43 @@ def item_bytes(item: Record) -> bytes:
 
 
 def _why_unwritable(item: Record, error: Exception) -> str:
-    """The field that no wire can hold: the item's layer knows."""
+    """The value that no wire can hold."""
     layer = _ITEM_LAYERS.get(type(item))
     if layer is None:
         return f"{item!r} is no item of a digest or a delta"
     values: dict[str, Any] = {}
     for name, _, field in _record_fields(layer):
-        if isinstance(field, AddressField):
-            ip, _, port = getattr(item, name).rpartition(":")
-            values[field.name] = ip.removeprefix("[").removesuffix("]")
-            values[field.port] = int(port) if port.isdecimal() else port
-        else:
-            values[name] = getattr(item, name)
+        try:
+            values.update(_layer_values(field, getattr(item, name)))
+        except ValueError as told:
+            return f"{layer.__name__}.{name}: {told}"
     try:
-        bytes(layer(**values))
+        bytes(layer(**values))  # lengths, and numbers that are too large: the layer knows
     except ValueError as told:
         return str(told)
     return f"{layer.__name__}: {error}"
+
+
+def _layer_values(field: Any, value: Any) -> dict[str, Any]:
+    """What the fields of a layer hold for a value of a record. Raises ValueError for a value of another kind."""
+    is_text = isinstance(field, (AddressField, StringField, KnownByteField))
+    if not isinstance(value, str if is_text else int):
+        raise ValueError(f"{value!r} is no {'text' if is_text else 'number'}")
+    if isinstance(field, AddressField):
+        raw, port = _split(value)
+        return {field.name: address_text(raw), field.port: port}
+    if isinstance(field, StringField):
+        str(value).encode()
+    elif isinstance(field, KnownByteField):
+        if value not in field.s2i:
+            raise ValueError(f"{value!r} is none of {', '.join(field.s2i)}")
+        return {field.name: field.s2i[value]}
+    return {field.name: value}
+
+
+def _writers_of(field: ItemsField) -> dict[type[Record], Callable[[Any], bytes]]:
+    """The writers of what may stand in a list."""
+    return {kind: _WRITERS[kind] for kind in map(record_class, field.layers)}
 
 
 def _writing_source(layer: type[Packet], version: int) -> Source:
@@ -521,7 +562,7 @@ def _writing_source(layer: type[Packet], version: int) -> Source:
             source.add(f"{field.name} = _message.{field.name}.encode()")
             sized[field.name] = field.name
         elif isinstance(field, ItemsField):
-            writers = source.name(_WRITERS, "writers")
+            writers = source.name(_writers_of(field), "writers")
             source.add(f"{field.name} = _message.{field.name}")
             source.add(f"_{field.name}_bytes = b''.join([{writers}[type(_item)](_item) for _item in {field.name}])")
             sized[field.name] = f"_{field.name}_bytes" if field.name in in_blocks else field.name
@@ -554,28 +595,30 @@ def _why_unencodable(message: Message, error: Exception) -> str:
     layer = _MESSAGE_LAYERS.get(type(message))
     if layer is None:
         return f"{message!r} is no message"
-    if (layer, message.version) not in _HEADER_BYTES:
+    if message.version not in list(ProtocolVersion):
         return f"version: there is no {message.version!r}"
     for field in _present(layer, message.version):
         try:
             _write_alone(field, message)
-        except (ValueError, TypeError, AttributeError) as told:
+        except ValueError as told:
             return str(told)
     return str(error)
 
 
 def _write_alone(field: Any, message: Message) -> None:
-    """Raises ValueError, TypeError or AttributeError where this field of a message cannot be written."""
+    """Raises ValueError where this field of a message cannot be written."""
     measured = measured_by(field)
     if isinstance(field, ItemsField):
         for item in getattr(message, field.name):
+            if type(item) not in _writers_of(field):
+                raise ValueError(f"{field.name}: {item!r} does not belong there")
             item_bytes(item)
     elif measured and not isinstance(field, BlocksField):
         value = getattr(message, measured)
         try:
             size = len(value.encode() if isinstance(value, str) else value)
             field.struct.pack(size)
-        except UnicodeEncodeError as told:
+        except (UnicodeEncodeError, TypeError) as told:
             raise ValueError(f"{measured}: {told}") from None
         except struct.error:
             raise ValueError(f"{measured}: {size:,} is more than {field.name} can say") from None
@@ -587,3 +630,6 @@ _MESSAGE_WRITERS: dict[tuple[type[Message], int], Callable[[Message], bytes]] = 
     (message_class(layer), version): _compiled(_writing_source(layer, version), "write_message")
     for layer, version in HEADERS.values()
 }
+
+# pickle finds a class by its name in its module
+globals().update({made.__name__: made for made in (*_ITEM_LAYERS, *_MESSAGE_LAYERS)})

@@ -19,11 +19,9 @@ from typing import Any
 from msgspec import structs
 
 from scapy_chitchat import layers
-from scapy_chitchat.fields import address_bytes, address_text
-from scapy_chitchat.protocol import MAX_DATAGRAM
+from scapy_chitchat.fields import address_bytes, address_text, join_address, split_address
+from scapy_chitchat.protocol import MAX_DATAGRAM, MAX_U64
 from scapy_chitchat.records import Message, encode, record_class, sort_key
-
-MAX_U64 = 2**64 - 1
 
 _NodeOp: Any = record_class(layers.NodeOp)
 _KeyValueOp: Any = record_class(layers.KeyValueOp)
@@ -85,22 +83,6 @@ def canonical_address(text: str) -> str:
     except ValueError:
         raise ValueError(f"{text!r} is not an IP address, or one with a port") from None
     return ip if port is None else join_address(ip, port)
-
-
-def split_address(text: str) -> tuple[str, int | None]:
-    """Address and port of a text; None where it has no port."""
-    ip, colon, port = text.rpartition(":")
-    bracketed = ip.startswith("[") and ip.endswith("]")
-    if not colon or (":" in ip and not bracketed):
-        return text.removeprefix("[").removesuffix("]"), None
-    if not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"{text!r}: the port is not a number up to 65535")
-    return ip.removeprefix("[").removesuffix("]"), int(port)
-
-
-def join_address(ip: str, port: int) -> str:
-    """Address and port as one text."""
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 def map_address(address: str, mapping: Mapping[str, str]) -> str:
@@ -198,6 +180,8 @@ class Rewriter:
         self._started = 0
         self._reader = Reader() if wish.fill_gaps else None
         self._identities: dict[tuple[str, int, str], dict[str, Any]] = {}
+        self.unused = {*wish.nodes, *wish.addresses}
+        """What was to be renamed and has not been met."""
         self._renames = bool(wish.nodes or wish.addresses or wish.new_generation)
 
     def next_pass(self) -> None:
@@ -285,6 +269,7 @@ class Rewriter:
         return changes
 
     def _work_out(self, node_id: str, generation_id: int, address: str) -> dict[str, Any]:
+        self.unused -= {node_id, address, split_address(address)[0]}
         new = {
             "node_id": self.wish.nodes.get(node_id, node_id),
             "generation_id": self._generation(generation_id),

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import pickle
 import random
 import re
 from pathlib import Path
@@ -139,12 +141,32 @@ def test_a_value_that_no_wire_can_hold_is_refused_by_encode() -> None:
     for change, why in (
         ({"node_id": "x" * 70000}, "NodeDigest.node_id: 70,000 bytes, at most 65,535"),
         ({"heartbeat": -1}, "NodeDigest.heartbeat: -1 does not fit 64 bits"),
-        ({"gossip_advertise_addr": "1.2.3:4"}, "NodeDigest.ip: '1.2.3'"),
-        ({"gossip_advertise_addr": "[::1]:65536"}, "NodeDigest.port: 65536 does not fit 16 bits"),
+        ({"gossip_advertise_addr": "1.2.3:4"}, "NodeDigest.gossip_advertise_addr: '1.2.3'"),
+        ({"gossip_advertise_addr": "[::1]:65536"}, "NodeDigest.gossip_advertise_addr: '[::1]:65536': the port is not"),
+        ({"gossip_advertise_addr": "[1.2.3.4]:5"}, "'[1.2.3.4]:5' is no IP address with a port"),
+        ({"gossip_advertise_addr": "1.2.3.4: 5"}, "the port is not a number"),
+        ({"gossip_advertise_addr": "::1:5"}, "'::1:5' is no IP address with a port"),
+        ({"gossip_advertise_addr": None}, "NodeDigest.gossip_advertise_addr: None is no text"),
+        ({"node_id": "\udcff"}, "NodeDigest.node_id: 'utf-8' codec can't encode"),
+        ({"heartbeat": "1"}, "NodeDigest.heartbeat: '1' is no number"),
     ):
         entry = msgspec.structs.replace(message.digest[0], **change)
         with pytest.raises(ValueError, match=re.escape(why)):
             encode(msgspec.structs.replace(message, digest=(entry,)))
+
+
+def test_records_and_errors_can_be_pickled() -> None:
+    message = decode(bytes(FULL))
+    assert pickle.loads(pickle.dumps(message)) == copy.copy(message) == message
+    with pytest.raises(DecodeError) as caught:
+        decode(bytes(FULL)[:30])
+    for again in (pickle.loads(pickle.dumps(caught.value)), copy.copy(caught.value)):
+        assert str(again) == str(caught.value)
+        assert (again.code, again.offset, again.partial) == (
+            caught.value.code,
+            caught.value.offset,
+            caught.value.partial,
+        )
 
 
 def test_a_message_that_no_wire_can_hold_is_refused_by_encode() -> None:
@@ -154,8 +176,11 @@ def test_a_message_that_no_wire_can_hold_is_refused_by_encode() -> None:
         ({"cluster_id": "\udcff"}, "cluster_id: 'utf-8' codec can't encode"),
         ({"cluster_id": "x" * 65536}, "cluster_id: 65,536 is more than cluster_id_len can say"),
         ({"digest": syn.digest * 65536}, "digest: 65,536 is more than digest_count can say"),
-        ({"digest": (5,)}, "5 is no item of a digest or a delta"),
-        ({"digest": 5}, "object of type 'int' has no len()"),
+        ({"cluster_id": None}, "cluster_id: object of type 'NoneType' has no len()"),
+        ({"version": []}, "version: there is no []"),
+        ({"digest": (5,)}, "digest: 5 does not belong there"),
+        ({"digest": (record_class(NodeOp)("n", 1, "127.0.0.1:1", 0, 0),)}, "NodeOp(node_id='n', "),
+        ({"digest": 5}, "digest: object of type 'int' has no len()"),
     ):
         with pytest.raises(ValueError, match=re.escape(why)):
             encode(msgspec.structs.replace(syn, **change))

@@ -17,6 +17,7 @@ import msgspec
 from scapy_chitchat.capture.datagrams import Counters, Datagram, DatagramReader
 from scapy_chitchat.capture.frames import CaptureError, CaptureFile, Frame, Source
 from scapy_chitchat.checks import Finding, finding, refusal, remarks
+from scapy_chitchat.fields import join_address
 from scapy_chitchat.protocol import MAGIC, STREAM_LIMIT, UDP_PORTS, MessageType, ProtocolVersion
 from scapy_chitchat.records import Decoded, DecodeError, Message, decode_whole
 
@@ -137,12 +138,12 @@ class CapturedMessage:
     @property
     def source(self) -> str:
         """Address and port of the sender."""
-        return _socket_address(self.datagram.source, self.datagram.source_port)
+        return join_address(self.datagram.source, self.datagram.source_port)
 
     @property
     def destination(self) -> str:
         """Address and port of the receiver."""
-        return _socket_address(self.datagram.destination, self.datagram.destination_port)
+        return join_address(self.datagram.destination, self.datagram.destination_port)
 
     @property
     def data(self) -> bytes:
@@ -182,10 +183,6 @@ class CapturedMessage:
             yield refusal(self._refusal)
         elif self._decoded:
             yield from remarks(self._decoded, self.data)
-
-
-def _socket_address(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def read_messages(

@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 
 from scapy_chitchat.capture import read_messages
+from scapy_chitchat.fields import join_address, split_address
 from scapy_chitchat.fuzz.draw import Identity
 from scapy_chitchat.fuzz.registry import Messages
 from scapy_chitchat.layers import Chitchat
 from scapy_chitchat.records import DecodeError, decode
-from scapy_chitchat.rewrite import join_address
 from scapy_chitchat.text import printable
 from scapy_chitchat.writing import CaptureWriter, Endpoints
 
@@ -78,7 +78,7 @@ def write_finding(finding: Finding, folder: Path) -> None:
     """Write the folder, or write it anew."""
     folder.mkdir(parents=True, exist_ok=True)
     finding.folder = str(folder)
-    host, port = _host_and_port(finding.to)
+    host, port = _place(finding)
     source = "::1" if ":" in host else "127.0.0.1"
     with CaptureWriter(folder / "case.pcapng") as out:
         for number, message in enumerate(finding.messages):
@@ -98,16 +98,19 @@ def read_finding(folder: Path) -> Finding:
     try:
         plain = msgspec.json.decode((folder / "finding.json").read_bytes())
         finding = msgspec.convert(plain, Finding)
-        _, port = _host_and_port(finding.to)
+        _, port = _place(finding)
         messages = tuple(captured.data for captured in read_messages(folder / "case.pcapng", [port]))
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise ValueError(f"{folder}: no folder of a finding: {error}") from None
     return msgspec.structs.replace(finding, messages=messages, folder=str(folder))
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
+def _place(finding: Finding) -> tuple[str, int]:
+    """Host and port of the target. Raises ValueError where there is none."""
+    host, port = split_address(finding.to)
+    if port is None:
+        raise ValueError(f"{finding.to!r} is not HOST:PORT")
+    return host, port
 
 
 def _readme(finding: Finding, folder: Path) -> str:

@@ -22,9 +22,8 @@ from scapy_chitchat.fuzz.building import (
 )
 from scapy_chitchat.fuzz.draw import LENGTHS, ODD_ADDRESSES, PEOPLE, Draw, Identity
 from scapy_chitchat.fuzz.registry import Messages, strategy
-from scapy_chitchat.protocol import MAX_DATAGRAM
+from scapy_chitchat.protocol import MAX_DATAGRAM, MAX_U64
 from scapy_chitchat.records import encode, item_bytes
-from scapy_chitchat.rewrite import MAX_U64
 
 
 @strategy(share=8, structured=True)
