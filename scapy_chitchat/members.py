@@ -40,7 +40,10 @@ class KeyValue(msgspec.Struct):
 
 
 class Member(msgspec.Struct):
-    """A node of a cluster. ``max_version`` is at least that of its newest key."""
+    """A node of a cluster. ``max_version`` is at least that of its newest key.
+
+    Raises ValueError for what no message can hold, and for two keys with one version.
+    """
 
     node_id: str
     gossip_advertise_addr: str
@@ -55,8 +58,14 @@ class Member(msgspec.Struct):
             self.key_values = [KeyValue(key, value) for key, value in self.key_values.items()]
         version = 0
         for each in self.keys:
-            version = each.version = each.version or version + 1
-        self.max_version = max(self.max_version, version, *(each.version for each in self.keys))
+            each.version = each.version or version + 1
+            version = max(version, each.version)
+        if len({each.version for each in self.keys}) < len(self.keys):
+            raise ValueError(f"two keys of {self.node_id!r} have the same version")
+        self.max_version = max(self.max_version, version)
+        item_bytes(NodeDigest(*self.identity, self.heartbeat, self.last_gc_version, self.max_version))
+        for each in self.keys:
+            item_bytes(KeyValueOp(each.key, each.value, each.version, each.status))
 
     @property
     def keys(self) -> list[KeyValue]:

@@ -25,11 +25,11 @@ from scapy.packet import Packet
 from scapy.sendrecv import send
 from scapy.supersocket import SuperSocket
 
+from scapy_chitchat.fields import join_address, split_address
 from scapy_chitchat.layers import Chitchat, ChitchatSyn
 from scapy_chitchat.members import BadCluster, Cluster, SynAck
-from scapy_chitchat.protocol import UDP_PORTS, ProtocolVersion
+from scapy_chitchat.protocol import MAX_U64, UDP_PORTS, ProtocolVersion
 from scapy_chitchat.records import DecodeError, Message, decode, encode
-from scapy_chitchat.rewrite import join_address, split_address
 from scapy_chitchat.session import ChitchatSession
 from scapy_chitchat.udp import Address, connected_to
 from scapy_chitchat.writing import Endpoints, ip_packets
@@ -278,6 +278,7 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
         """What this machine pretends, and to whom."""
         self.cluster = as_cluster(cluster)
         self.allow_remote = allow_remote
+        self._last: Packet | None = None
 
     def is_request(self, req: Packet) -> bool:
         """Whether this is a Syn to one of the members."""
@@ -286,6 +287,10 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
             return False
         if self._socket():
             return True  # it listens where it listens
+        if req == self._last:  # the loopback interface shows each packet twice: as it goes out, and as it comes in
+            self._last = None
+            return False
+        self._last = req
         return join_address(ip.dst, req[UDP].dport) in {each.gossip_advertise_addr for each in self.cluster.members}
 
     def make_reply(self, req: Packet) -> Any:
@@ -296,7 +301,7 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
         except DecodeError:
             return None
         for member in self.cluster.members:
-            member.heartbeat += 1
+            member.heartbeat = min(member.heartbeat + 1, MAX_U64)
         below = type(ip)(src=ip.dst, dst=ip.src) / UDP(sport=req[UDP].dport, dport=req[UDP].sport)
         return below / Chitchat(encode(self.cluster.answer(syn)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -28,8 +29,9 @@ from scapy_chitchat import (
     KeyValueOp,
     NodeDigest,
     NodeOp,
+    decode,
 )
-from scapy_chitchat.members import Cluster
+from scapy_chitchat.members import Cluster, KeyValue, Member
 from scapy_chitchat.peer import (
     BadClusterError,
     ChitchatNode_am,
@@ -202,6 +204,33 @@ def test_members_whose_keys_did_not_fit_are_named() -> None:
 def test_other_machines_are_not_asked_unless_that_is_allowed(target: str) -> None:
     with pytest.raises(TargetError, match="--allow-remote"):
         probe(target, "test", timeout=0.01, tries=1)
+
+
+@pytest.mark.parametrize(
+    ("member", "why"),
+    [
+        ({"gossip_advertise_addr": "nonsense"}, "is no IP address with a port"),
+        ({"heartbeat": -1}, "NodeDigest.heartbeat: -1 does not fit 64 bits"),
+        ({"key_values": [{"key": "k" * 65536, "value": ""}]}, "KeyValueOp.key: 65,536 bytes"),
+        ({"key_values": [{"key": "a", "value": "", "version": 3}] * 2}, "two keys of 'n' have the same version"),
+        ({"key_values": 5}, "Expected"),
+    ],
+)
+def test_a_member_that_no_message_can_hold_is_refused(member: dict[str, Any], why: str) -> None:
+    described = {"cluster_id": "c", "members": [{"node_id": "n", "gossip_advertise_addr": "127.0.0.1:1", **member}]}
+    with pytest.raises(ValueError, match=re.escape(why)):
+        Cluster.from_json(json.dumps(described))
+
+
+def test_keys_without_versions_take_the_next_ones() -> None:
+    keys = [KeyValue("a", "", 3), KeyValue("b", "", 2), KeyValue("c", "")]
+    member = Member("n", "127.0.0.1:1", heartbeat=2**64 - 1, key_values=keys)
+    assert [each.version for each in member.keys] == [3, 2, 4]
+    machine = ChitchatNode_am(cluster=Cluster("c", [member]))
+    request = IP(src="127.0.0.1", dst="127.0.0.1") / UDP(sport=1, dport=1) / Chitchat() / ChitchatSyn(cluster_id="c")
+    reply = decode(bytes(machine.make_reply(request)[Chitchat]))
+    assert reply.digest[0].heartbeat == 2**64 - 1
+    assert [op.version for op in reply.delta[1:]] == [2, 3, 4]
 
 
 def test_a_name_is_as_remote_as_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
