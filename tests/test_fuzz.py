@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from peers import free_port
 
 from scapy_chitchat import DecodeError, decode, encode, read_messages
@@ -171,6 +172,21 @@ def test_a_case_is_narrowed_to_messages_operations_and_values() -> None:
     assert smallest.delta[2].max_version in (0, smallest.delta[1].version - 1)
 
 
+def test_what_fits_no_datagram_is_not_tried() -> None:
+    digest = [entry(PEOPLE[0]._replace(node_id="n" * 1500, generation_id=index)) for index in range(60)]
+    wide = encode(syn_ack(digest, (), 1))
+    assert len(wide) < MAX_DATAGRAM < len(encode(structs.replace(decode(wide), version=0)))
+    tried = []
+
+    def fails(messages: tuple[bytes, ...]) -> bool:
+        tried.append(max(map(len, messages)))
+        return False
+
+    assert Narrower((wide,), fails, lambda: True).narrow() == (wide,)
+    assert tried
+    assert max(tried) <= MAX_DATAGRAM
+
+
 def test_fewest_keeps_what_is_needed_and_its_order() -> None:
     asked = []
 
@@ -246,7 +262,7 @@ def test_panics_are_read_from_standard_error() -> None:
 # --- running: against made-up targets ---
 
 FAKE = """
-import socket, sys, time
+import os, socket, sys, time
 opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 opened.bind(("127.0.0.1", int(sys.argv[1])))
 while True:
@@ -254,6 +270,8 @@ while True:
     if data[3:4] == b"\\2":
         if sys.argv[2] == "exit":
             sys.exit(7)
+        if sys.argv[2] == "kill":
+            os.kill(os.getpid(), 40)
         time.sleep(1000)
     if data[:4] == b"\\x53\\xb0\\0\\0":
         opened.sendto(b"\\x53\\xb0\\0\\1\\0\\0\\0", peer)
@@ -261,7 +279,14 @@ while True:
 """Answers Syns, until it gets an Ack."""
 
 
-@pytest.mark.parametrize(("how", "symptom"), [("exit", "ended with exit code 7"), ("hang", "no longer answers a Syn")])
+@pytest.mark.parametrize(
+    ("how", "symptom"),
+    [
+        ("exit", "ended with exit code 7"),
+        ("kill", "ended with signal 40"),
+        ("hang", "no longer answers a Syn"),
+    ],
+)
 def test_a_target_that_ends_or_falls_silent_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, symptom: str
 ) -> None:
@@ -358,6 +383,15 @@ def test_nobody_there_is_said() -> None:
     failing.close()
     with pytest.raises(TargetError, match="cannot start"):
         Process("/no/such/program")
+
+
+def test_a_cluster_id_may_be_empty(peer: Path) -> None:
+    port = free_port()
+    command = f"{peer} node --version 0.13 --node-id own --listen 127.0.0.1:{port} --cluster-id="
+    target = Target(("127.0.0.1", port), command, "")
+    target.start()
+    assert target.knows_cluster
+    target.close()
 
 
 def test_targets_off_this_machine_are_refused() -> None:

@@ -40,8 +40,11 @@ LARGEST_BATCH = 128
 MOST_ATTEMPTS = 4
 """Batches with the same failure that are narrowed, while none gives a case that fails every time."""
 
-LEAST_NARROWING = 10.0
+LEAST_NARROWING = 3.0
 """Seconds for which a case is narrowed, also when the time is up."""
+
+NARROWING_SHARE = 1 / 3
+"""Of the time that is left, what narrowing one case may take: the rest is for finding others."""
 
 LEAST_WEIGHT = 60
 """What a strategy keeps of its weight, at 100 a share, however often it makes a known failure."""
@@ -291,9 +294,11 @@ class Campaign:
 
     def _narrow_seconds(self) -> float:
         """How long a case may be narrowed: towards the end of the plan, less."""
-        plan, progress = self.plan, self.progress
-        left = plan.narrow_seconds if plan.seconds is None else plan.seconds - progress.seconds
-        return min(plan.narrow_seconds, max(left, LEAST_NARROWING))
+        plan = self.plan
+        if plan.seconds is None:
+            return plan.narrow_seconds
+        share = (plan.seconds - self.progress.seconds) * NARROWING_SHARE
+        return min(plan.narrow_seconds, max(share, LEAST_NARROWING))
 
     def _tell(self, doing: str) -> None:
         self.progress.doing = doing

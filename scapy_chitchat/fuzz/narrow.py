@@ -15,6 +15,7 @@ from msgspec import structs
 from scapy_chitchat.fuzz.building import Ack, NodeOp, SynAck
 from scapy_chitchat.fuzz.draw import PEOPLE
 from scapy_chitchat.fuzz.registry import Messages
+from scapy_chitchat.protocol import MAX_DATAGRAM
 from scapy_chitchat.records import DecodeError, decode, encode
 
 T = TypeVar("T")
@@ -87,6 +88,8 @@ class Narrower:
         try:
             data = encode(message)
         except ValueError:
+            return False
+        if len(data) > MAX_DATAGRAM:
             return False
         if data == self.messages[index]:
             return True

@@ -23,13 +23,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from scapy_chitchat.fields import join_address
 from scapy_chitchat.fuzz.building import Syn, SynAck, entry, syn_ack
 from scapy_chitchat.fuzz.draw import Context, Identity
 from scapy_chitchat.fuzz.finding import SILENCE
 from scapy_chitchat.layers import TYPE_NAMES
 from scapy_chitchat.protocol import MAX_DATAGRAM
 from scapy_chitchat.records import HEADER_SIZE, HEADERS, DecodeError, decode, encode
-from scapy_chitchat.rewrite import join_address
+from scapy_chitchat.text import printable
 from scapy_chitchat.udp import Address, connected_to
 
 START_SECONDS = 20.0
@@ -158,7 +159,7 @@ class Target:
         self.address = address
         self.command = command
         self.patience = patience
-        self.context = Context(cluster_id or Context().cluster_id)
+        self.context = Context(Context().cluster_id if cluster_id is None else cluster_id)
         self.is_node = False
         """Whether it answers as a node does, and not just somehow."""
         self.knows_cluster = False
@@ -206,7 +207,7 @@ class Target:
             if answer is not None:
                 break
             if self._process and self._process.exit_code is not None:
-                said = self._process.stderr().strip().rpartition("\n")[2]
+                said = printable(self._process.stderr().strip().rpartition("\n")[2]) or "it wrote nothing"
                 raise TargetError(f"the target ended at once, with exit code {self._process.exit_code}: {said}")
             if time.monotonic() > until:
                 raise TargetError(f"nothing answers at {where}: is a node there, and does it listen at this address?")
@@ -229,9 +230,9 @@ class Target:
     def _learn_cluster(self) -> bool:
         """Become a member that the target gossips to: its Syn has the cluster_id. Whether one came."""
         self.is_fresh = False
-        here = self._probes.getsockname()[0]
+        here, _, *zone = self._probes.getsockname()
         with socket.socket(self._probes.family, socket.SOCK_DGRAM) as opened:
-            opened.bind((here, 0))
+            opened.bind((here, 0, *zone))
             observer = Identity("fuzz-observer", time.time_ns(), join_address(here, opened.getsockname()[1]))
             for heartbeat in range(1, LEARN_TURNS + 1):
                 with suppress(ConnectionRefusedError):
@@ -351,7 +352,12 @@ class Target:
 
 
 def _exit_words(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:  # one of the real-time signals, which have no names
+        return f"signal {-code}"
 
 
 def _kind(data: bytes) -> str:

@@ -14,8 +14,8 @@ from scapy_chitchat.fuzz.finding import Finding
 from scapy_chitchat.fuzz.narrow import Narrower
 from scapy_chitchat.fuzz.registry import Messages
 from scapy_chitchat.fuzz.target import Failure, Target
+from scapy_chitchat.protocol import MAX_DATAGRAM, MAX_U64
 from scapy_chitchat.records import DecodeError, decode, encode
-from scapy_chitchat.rewrite import MAX_U64
 
 FIRM_TRIES = 5
 """How often a case must fail, of as many tries, to count as reproducible."""
@@ -128,4 +128,5 @@ def _addressed(data: bytes, finding: Finding, context: Context, shift: int) -> b
             for part in parts
         )
     changed = {name: value for name, value in changes.items() if value != getattr(message, name, ())}
-    return encode(structs.replace(message, **changed)) if changed else data
+    readdressed = encode(structs.replace(message, **changed)) if changed else data
+    return readdressed if len(readdressed) <= MAX_DATAGRAM else data
