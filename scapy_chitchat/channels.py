@@ -10,11 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scapy_chitchat.capture import CapturedMessage, Datagram
+from scapy_chitchat.fields import join_address, split_address
 from scapy_chitchat.protocol import MAX_DATAGRAM
 from scapy_chitchat.replay import Outgoing, Tally, kind_of, nanoseconds
-from scapy_chitchat.rewrite import Rewriting, join_address, map_address, split_address
+from scapy_chitchat.rewrite import Rewriting, map_address
 from scapy_chitchat.udp import Address, connected_to
 from scapy_chitchat.writing import CaptureWriter, Endpoints, ip_packets
+
+LONGEST_SLEEP = 3600.0
+"""Seconds: a capture may want a pause of centuries, which no system call takes."""
 
 
 class ToNode:
@@ -51,7 +55,7 @@ class ToNode:
         """Sleep, unless answers come."""
         until = time.perf_counter() + seconds
         while (left := until - time.perf_counter()) > 0:
-            readable, _, _ = select.select([self.socket], [], [], left)
+            readable, _, _ = select.select([self.socket], [], [], min(left, LONGEST_SLEEP))
             if readable:
                 self._take_answers()
 
@@ -143,7 +147,9 @@ class ToInterface:
 
     def wait(self, seconds: float) -> None:
         """Sleep."""
-        time.sleep(seconds)
+        while seconds > 0:
+            time.sleep(min(seconds, LONGEST_SLEEP))
+            seconds -= LONGEST_SLEEP
 
     def finish(self, patience: float) -> None:
         """Close."""

@@ -31,6 +31,7 @@ from scapy_chitchat.capture import (
     read_datagrams,
 )
 from scapy_chitchat.capture.datagrams import LINK_LAYERS
+from scapy_chitchat.fields import join_address
 from scapy_chitchat.layers import TYPE_NAMES
 from scapy_chitchat.records import HEADER_SIZE, HEADERS, Message
 from scapy_chitchat.rewrite import (
@@ -228,6 +229,11 @@ class Messages:
         self._reads = bool(rewriting or choice.sender or skip_refused)
         self._passes_are_alike = not (rewriting.new_generation or rewriting.heartbeat_offset or rewriting.fill_gaps)
 
+    @property
+    def unused(self) -> set[str]:
+        """What was to be renamed, and is neither a node nor an address in these messages or of their packets."""
+        return self._rewriter.unused if self._rewriter else set()
+
     def __iter__(self) -> Iterator[Outgoing]:
         kept = _Kept() if self._passes != 1 and self._passes_are_alike else None
         for done in range(self._passes) if self._passes else count():
@@ -251,7 +257,16 @@ class Messages:
                 if datagram.cut:
                     self.tally.skipped["cut by the capture"] += 1
                 elif found := prepare(datagram):
+                    if self.unused:
+                        self._met(datagram)
                     yield *found, datagram, self._link
+
+    def _met(self, datagram: Datagram) -> None:
+        for ip, port in (
+            (datagram.source, datagram.source_port),
+            (datagram.destination, datagram.destination_port),
+        ):
+            self.unused.difference_update({ip, join_address(ip, port)})
 
     def _watched(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:

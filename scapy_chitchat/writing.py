@@ -87,6 +87,9 @@ _SECTION = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
 _NANOSECONDS = struct.pack("<HHBxxxHH", 9, 1, 9, 0, 0)
 _COMMENT = 1
 
+LAST_MOMENT = 2**64 - 1
+"""Nanoseconds since the epoch that a pcapng file can hold."""
+
 
 def _interface(linktype: int) -> bytes:
     size = 20 + len(_NANOSECONDS)
@@ -109,13 +112,16 @@ class CaptureWriter:
         self.packets = 0
 
     def write(self, packet: bytes, nanoseconds: int, comment: str = "") -> None:
-        """One packet, its time since the epoch, and what Wireshark shows as ``frame.comment``."""
+        """One packet, its time since the epoch, and what Wireshark shows as ``frame.comment``.
+
+        A time beyond what 64 bits of nanoseconds hold (the year 2554) is written as the last one that they do.
+        """
         options = b""
         if comment:
             text = comment.encode()
             options = struct.pack("<HH", _COMMENT, len(text)) + _padded(text) + b"\0\0\0\0"
         size = 32 + len(packet) + (-len(packet) % 4) + len(options)
-        high, low = divmod(nanoseconds, 1 << 32)
+        high, low = divmod(min(max(nanoseconds, 0), LAST_MOMENT), 1 << 32)
         head = struct.pack("<IIIIIII", 6, size, 0, high, low, len(packet), len(packet))
         self._file.write(b"".join((head, _padded(packet), options, struct.pack("<I", size))))
         self.packets += 1

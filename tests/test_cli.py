@@ -110,6 +110,8 @@ def test_tables() -> None:
         (["read", "--type", "Sin", THREE], 2, "is not one of"),
         (["read", "--bogus", THREE], 2, "No such option"),
         (["read", "--json", "-v", THREE], 2, "choose one"),
+        (["read", "--fields", "time,nosuch", THREE], 2, "there is no 'nosuch'; there are frame, time, "),
+        (["read", "--fields", "delta.nosuch", THREE], 2, "there are delta.from_version_excluded, "),
         (["reed"], 2, "No such command"),
         (["probe", "127.0.0.1:9", "--cluster", "\udcff"], 2, "cluster_id: 'utf-8' codec can't encode"),
         (["probe", "127.0.0.1:9", "--cluster", "x" * 65536], 2, "cluster_id: 65,536 is more than"),
@@ -125,6 +127,21 @@ def test_bad_input_gets_one_line_and_the_right_exit_code(arguments: list[object]
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_odd_standard_streams_are_no_error() -> None:
+    def shell(text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = f"{' '.join(map(_quoted, COMMAND))} {text}"
+        return subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, env={**os.environ, **environment}
+        )
+
+    assert shell(f"read {THREE} >&-").stderr == ""
+    assert shell("read - <&-").stderr == "scapy-chitchat: standard input: no pcap or pcapng capture\n"
+    assert shell("--version >/dev/full").stderr == "scapy-chitchat: No space left on device\n"
+    tree = shell(f"read -v {THREE} | tail -n 3", PYTHONIOENCODING="ascii")
+    assert tree.stderr == ""
+    assert tree.stdout.isascii()
 
 
 def test_a_capture_cut_in_the_middle_prints_what_came_before() -> None:

@@ -23,9 +23,11 @@ THREE = PCAPS / "v0-three-nodes.pcap"
 HERE = Endpoints("127.0.0.1", 7281, "127.0.0.1", 7280)
 
 
+REPLAY = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "replay"]
+
+
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "replay", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run([*REPLAY, *map(str, arguments)], capture_output=True, text=True, timeout=60)
 
 
 class Sink:
@@ -329,3 +331,25 @@ def test_a_stopped_replay_says_what_it_sent(sink: Sink, stop: signal.Signals) ->
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     assert out.startswith("sent ")
+
+
+def test_a_capture_of_all_times_is_replayed(tmp_path: Path, sink: Sink) -> None:
+    messages = list(read_messages(THREE))[:2]
+    first, last = tmp_path / "first.pcapng", tmp_path / "last.pcapng"
+    for path, moment in ((first, 0), (last, 2**64 - 1)):
+        with CaptureWriter(path) as out:
+            out.datagram(Endpoints("127.0.0.1", 7280, "127.0.0.1", 7280), messages[0].data, moment)
+            out.datagram(Endpoints("127.0.0.1", 7280, "127.0.0.1", 7280), messages[1].data, 2**64 - 1)
+    written = tmp_path / "out.pcapng"
+    done = run("-w", written, first, last)
+    assert done.returncode == 0, done.stderr
+    assert [each.data for each in read_messages(written)] == [messages[n].data for n in (0, 1, 0, 1)]
+    process = subprocess.Popen(
+        [*REPLAY, "--to", sink.text, str(first)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    sink.socket.settimeout(30)
+    assert sink.socket.recv(65536) == messages[0].data  # the next is due in 584 years
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert out.startswith("sent        1 messages")
+    assert "Traceback" not in errors

@@ -13,7 +13,15 @@ from importlib import import_module
 import typer
 
 from scapy_chitchat import __version__
-from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, WRONG_USAGE, Failure, complain
+from scapy_chitchat.cli.common import (
+    BAD_INPUT,
+    INTERRUPTED,
+    WRONG_USAGE,
+    Failure,
+    complain,
+    ready_streams,
+    stop_writing,
+)
 
 COMMANDS = {
     "read": "Messages in capture files.",
@@ -58,16 +66,19 @@ def main() -> None:
     """The entry point ``scapy-chitchat``."""
     arguments = sys.argv[1:]
     wanted = next((word for word in arguments if not word.startswith("-")), None)
-    if arguments == ["--version"]:
-        print(f"scapy-chitchat {__version__}")
-        return
+    ready_streams()
     try:
+        if arguments == ["--version"]:
+            print(f"scapy-chitchat {__version__}", flush=True)
+            return
         code = application(wanted if wanted in COMMANDS else None)(prog_name="scapy-chitchat", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code)
     except Failure as failure:
         complain(str(failure))
         sys.exit(BAD_INPUT)
+    except BrokenPipeError:
+        stop_writing()  # whoever reads has seen enough
     except OSError as error:
         complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
         sys.exit(BAD_INPUT)
@@ -79,5 +90,5 @@ def main() -> None:
         # wrong usage: one line instead of the framework's box
         command = f"scapy-chitchat {wanted}" if wanted in COMMANDS else "scapy-chitchat"
         if text := error.format_message():
-            complain(f"{text.rstrip('.')}; see {command} -h")
+            complain(f"{text.replace('Value error, ', '').rstrip('.')}; see {command} -h")
         sys.exit(WRONG_USAGE)

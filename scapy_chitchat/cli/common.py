@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -32,6 +33,15 @@ def complain(text: str) -> None:
     print(f"scapy-chitchat: {text}", file=sys.stderr)
 
 
+def ready_streams() -> None:
+    """Have all three standard streams, also where we were started without; what a terminal cannot show is escaped."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def stop_writing() -> None:
     """Whoever read our output has seen enough: let what is still in a buffer go nowhere, without a complaint."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -40,6 +50,14 @@ def stop_writing() -> None:
 def hush_scapy() -> None:
     """Keep Scapy's own warnings off standard error: commands say what matters themselves."""
     logging.getLogger("scapy").setLevel(logging.CRITICAL)
+
+
+def check_output(write: str) -> None:
+    """Raises BadParameter where a capture is to be written to standard output."""
+    if write == "-":
+        import typer
+
+        raise typer.BadParameter("-w wants a file: standard output is for people")
 
 
 def cluster_id(value: str | None) -> str | None:
@@ -62,8 +80,12 @@ def console(*, stderr: bool = False) -> Console:
     """Where tables go: with colours on a terminal, as wide as they need to be elsewhere."""
     from rich.console import Console
 
-    made = Console(stderr=stderr, highlight=False)
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    made = Ours(stderr=stderr, highlight=False)
+    return made if made.is_terminal else Ours(stderr=stderr, highlight=False, width=200)
 
 
 class Progress:

@@ -169,6 +169,8 @@ def _report(campaign: Campaign) -> Iterable[str]:
         yield "  " + ", ".join(f"{name} {count:,}" for name, count in counts)
     if progress.kept_back:
         yield f"  {progress.kept_back:,} cases were kept back: they name nodes that are not on this machine"
+    if not progress.cases:
+        return
     if not target.is_node:
         yield "  what listens there answers, but not as a chitchat node does: only its silence could be noticed"
     elif not target.knows_cluster:

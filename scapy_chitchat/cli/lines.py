@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
@@ -65,8 +66,31 @@ class JsonPrinter:
         sys.stdout.buffer.flush()
 
 
+def columns(names: str) -> tuple[str, ...]:
+    """The names in a list with commas. Raises ValueError where messages have no such value."""
+    from scapy_chitchat.checks import Finding
+    from scapy_chitchat.records import json_names
+
+    known = {**{name: set() for name in _ABOUT_ALL}, **json_names(), "findings": set(Finding._fields)}
+    wanted = tuple(name.strip() for name in names.split(",") if name.strip())
+    for name in wanted:
+        first, dot, rest = name.partition(".")
+        if first not in known:
+            raise ValueError(f"there is no {name!r}; there are {', '.join(known)}")
+        if dot and rest not in known[first]:
+            below = ", ".join(f"{first}.{each}" for each in sorted(known[first]))
+            raise ValueError(f"there is no {name!r}; there are {below or first}")
+    return wanted
+
+
+_ABOUT_ALL = ("frame", "time", "source", "destination", "length", "error")
+
+
 class ColumnPrinter:
-    """Chosen values of the JSON object, tab-separated; several values of one name are joined by commas."""
+    """Chosen values of the JSON object, tab-separated.
+
+    Several values of one name are joined by commas; objects and lists stay JSON.
+    """
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.paths = [name.split(".") for name in names]
@@ -81,21 +105,25 @@ class ColumnPrinter:
             "length": len(captured.data),
             **captured.values(),
             "findings": [each.as_dict() for each in captured.findings],
-            "error": captured.error.code if captured.error else [],
+            **({"error": captured.error.code} if captured.error else {}),
         }
-        print("\t".join(",".join(printable(value) for value in _find(values, path)) for path in self.paths))
+        print("\t".join(",".join(map(_cell, _find(values, path))) for path in self.paths))
 
     def finish(self) -> None:
         """Flush."""
         sys.stdout.flush()
 
 
+def _cell(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, (dict, list)) else printable(value)
+
+
 def _find(value: Any, path: list[str]) -> list[Any]:
     """The values at ``path``, in all elements of the lists on the way."""
-    if isinstance(value, list):
-        return [found for each in value for found in _find(each, path)]
     if not path:
         return [value]
+    if isinstance(value, list):
+        return [found for each in value for found in _find(each, path)]
     return _find(value[path[0]], path[1:]) if isinstance(value, dict) and path[0] in value else []
 
 

@@ -81,14 +81,19 @@ def wish_of(
     limit: int,
 ) -> Wish:
     """What these options ask for. Raises typer.BadParameter where they ask for two things at once."""
+    from scapy_chitchat.cli.lines import columns
     from scapy_chitchat.cli.wish import Wish
 
     if json + verbose + bool(fields) > 1:
         raise typer.BadParameter("choose one of --json, -v and --fields")
+    try:
+        chosen = columns(fields) if fields else ()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     return Wish(
         verbose=verbose,
         json=json,
-        fields=tuple(name.strip() for name in fields.split(",") if name.strip()),
+        fields=chosen,
         summary=summary,
         stats=stats,
         only_findings=findings,

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 import typer
 
 from scapy_chitchat.cli import common
+from scapy_chitchat.cli.options import TypeName
 
 HELP = """Send the messages of captures again: to a node, rewritten so that it takes them, with the capture's timing.
 
@@ -31,15 +30,6 @@ Examples:
 """
 
 WHERE, WHICH, WHEN, REWRITING, OUTPUT = "Where to", "Which", "When", "Rewriting", "Output"
-
-
-class TypeName(str, Enum):
-    """A message type, as the protocol calls it."""
-
-    Syn = "Syn"
-    SynAck = "SynAck"
-    Ack = "Ack"
-    BadCluster = "BadCluster"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -89,7 +79,13 @@ def replay(
         rich_help_panel=WHEN,
     ),
     rate: float = typer.Option(
-        0.0, "--rate", metavar="N", min=0.0, max=common.MOST, help="N messages a second, evenly.", rich_help_panel=WHEN
+        None,
+        "--rate",
+        metavar="N",
+        min=0.001,
+        max=common.MOST,
+        help="N messages a second, evenly.",
+        rich_help_panel=WHEN,
     ),
     asap: bool = typer.Option(False, "--asap", help="As fast as it goes.", rich_help_panel=WHEN),
     loop: int = typer.Option(
@@ -150,6 +146,7 @@ def replay(
         raise typer.BadParameter("--as-captured goes with neither --to nor -w")
     if as_captured != bool(interface):
         raise typer.BadParameter("--as-captured and -i IFACE belong together")
+    common.check_output(write)
     if (speed != 1.0) + bool(rate) + asap > 1:
         raise typer.BadParameter("choose one of --speed, --rate and --asap")
     if write and not loop:
@@ -174,7 +171,7 @@ def replay(
         choice=Choice(frozenset(kind.value for kind in types), sender),
         ports=tuple(ports),
         skip_refused=skip_refused,
-        pace=Pace(speed=speed, rate=rate or None, asap=asap),
+        pace=Pace(speed=speed, rate=rate, asap=asap),
         passes=loop,
         rewriting=rewriting,
         verbose=verbose,

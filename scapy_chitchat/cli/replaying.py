@@ -77,6 +77,8 @@ def replay_files(files: Sequence[str], wish: Wish) -> int:
     sys.stdout.flush()
     for line in summary(tally, wish):
         print(line, file=sys.stderr if wish.json else sys.stdout)
+    if messages.unused:
+        complain(f"nothing in {', '.join(files)} is called {', '.join(map(printable, sorted(messages.unused)))}")
     if trouble := _trouble(messages, files, wish):
         complain(trouble)
         code = code or BAD_INPUT

@@ -60,8 +60,7 @@ def sniff(
     """Check the options against each other, and sniff."""
     from scapy_chitchat.cli.sniffing import Capture, sniff_interface
 
-    if write == "-":
-        raise typer.BadParameter("-w wants a file: standard output is for the messages")
+    common.check_output(write)
     if any_port and ports:
         raise typer.BadParameter("choose one of --port and --any-port")
     wish = options.wish_of(

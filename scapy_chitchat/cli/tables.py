@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage, Counters
     from scapy_chitchat.cli.wish import Counts
 
+MOST_CLUSTERS = 20
+"""Clusters that are listed; the rest is summed up in one row."""
+
 MOST_PAIRS = 20
 """Node pairs that are listed; the rest is summed up in one row."""
 
@@ -66,7 +69,10 @@ class Summary:
             return
         out.print(table("Messages", ["type", "version"], _SIZES, _rows(self.types)))
         if self.clusters:
-            rows = [[printable(name), f"{count:,}"] for name, count in self.clusters.most_common()]
+            rows = [[printable(name), f"{count:,}"] for name, count in self.clusters.most_common(MOST_CLUSTERS)]
+            if len(self.clusters) > len(rows):
+                rest = sum(count for _, count in self.clusters.most_common()[MOST_CLUSTERS:])
+                rows.append([f"{len(self.clusters) - MOST_CLUSTERS:,} more clusters", f"{rest:,}"])
             out.print(table("Clusters", ["cluster_id"], ["Syn messages"], rows))
         out.print(table("Node pairs", ["from", "to"], _SIZES, _rows(self.pairs, MOST_PAIRS)))
         if self.codes:

@@ -11,11 +11,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scapy_chitchat.wireshark.chitchat import COMMAND, dissector
+from scapy_chitchat.wireshark.chitchat import COMMAND
 
 FILE_NAME = "chitchat.lua"
 COLOURS_NAME = "chitchat.colorfilters"
@@ -119,11 +118,6 @@ def remove(path: Path, *, force: bool = False) -> bool:
     return True
 
 
-def install(folder: Path, *, force: bool = False) -> str:
-    """Put the dissector into a plugin folder; gives the word for what was done."""
-    return write(folder / FILE_NAME, dissector(), force=force)
-
-
 def is_loaded() -> bool | None:
     """Whether tshark, started as this user, knows the protocol; None where there is no tshark to ask."""
     said = _run_tshark("-G", "protocols")
@@ -171,7 +165,7 @@ FILTERS = (
 """Display filters worth knowing, and what each shows."""
 
 
-def filter_lines(filters: Iterable[tuple[str, str]] = FILTERS) -> list[str]:
+def filter_lines() -> list[str]:
     """The filters as a table."""
     wide = max(len(condition) for condition, _ in FILTERS)
-    return [f"{condition:{wide}}  {text}" for condition, text in filters]
+    return [f"{condition:{wide}}  {text}" for condition, text in FILTERS]
