@@ -18,7 +18,7 @@ from msgspec import structs
 from peers import free_port
 
 from scapy_chitchat import DecodeError, decode, encode, read_messages
-from scapy_chitchat.fuzz import STRATEGIES, Context, Identity, case, cases, trial
+from scapy_chitchat.fuzz import STRATEGIES, Context, Identity, case, cases, narrow, trial
 from scapy_chitchat.fuzz.building import Ack, KeyValueOp, SetMaxVersionOp, ack, entry, section, syn_ack
 from scapy_chitchat.fuzz.campaign import Campaign, Plan
 from scapy_chitchat.fuzz.draw import PEOPLE, Draw
@@ -185,6 +185,26 @@ def test_what_fits_no_datagram_is_not_tried() -> None:
     assert Narrower((wide,), fails, lambda: True).narrow() == (wide,)
     assert tried
     assert max(tried) <= MAX_DATAGRAM
+
+
+def test_when_time_is_up_nothing_is_even_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    case_of_many = encode(ack(section(PEOPLE[0], [SetMaxVersionOp(version) for version in range(1, 3000)])))
+    left = iter(range(20))
+    written = []
+    monkeypatch.setattr(narrow, "encode", lambda message: written.append(message) or encode(message))
+    Narrower((case_of_many,), lambda messages: False, lambda: next(left, None) is not None).narrow()
+    assert 5 < len(written) < 30
+
+
+def test_a_case_is_compressed_where_that_makes_it_short() -> None:
+    long = encode(syn_ack([entry(PEOPLE[0]._replace(node_id="a" * 60_000))], ()))
+
+    def fails(messages: tuple[bytes, ...]) -> bool:
+        return any(len(each.node_id) > 50_000 for each in getattr(decode(messages[0]), "digest", ()))
+
+    (data,) = Narrower((long,), fails, lambda: True).narrow()
+    assert data[3] == decode(data).version == 1
+    assert len(data) < 200
 
 
 def test_fewest_keeps_what_is_needed_and_its_order() -> None:

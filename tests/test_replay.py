@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -351,5 +352,5 @@ def test_a_capture_of_all_times_is_replayed(tmp_path: Path, sink: Sink) -> None:
     assert sink.socket.recv(65536) == messages[0].data  # the next is due in 584 years
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=30)
-    assert out.startswith("sent        1 messages")
+    assert re.match("sent +[01] messages", out)  # the first may not be counted yet
     assert "Traceback" not in errors

@@ -187,13 +187,12 @@ def _report(campaign: Campaign) -> Iterable[str]:
 
 
 def _described(number: int, finding: Finding) -> Iterable[str]:
-    size = sum(map(len, finding.messages))
     tried = f"reproduced {finding.reproduced} of {finding.tries}" if finding.tries else "not tried again"
     first = f"{finding.strategy}, after {finding.after_seconds:.0f} s"
     yield f"  {number}. {printable(finding.group)}"
     if finding.group != finding.symptom:
         yield f"     {printable(finding.symptom[:160])}"
-    yield f"     {len(finding.messages)} messages, {size:,} bytes; {tried}; seen {finding.seen:,} times"
+    yield f"     {len(finding.messages)} messages, {finding.size:,} bytes; {tried}; seen {finding.seen:,} times"
     yield f"     found by {first}; {finding.folder}"
 
 

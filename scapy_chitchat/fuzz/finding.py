@@ -63,6 +63,11 @@ class Finding(msgspec.Struct):
         return self.group == SILENCE
 
     @property
+    def size(self) -> int:
+        """Bytes of its messages."""
+        return sum(map(len, self.messages))
+
+    @property
     def confirmed(self) -> bool:
         """Whether its case fails every time."""
         return bool(self.tries) and self.reproduced == self.tries

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The smallest case that still fails: fewest messages, then fewest operations, then shortest values.
+"""The smallest case that still fails: fewest messages, then fewest operations, then shortest values, then compressed.
 
 Nothing here sends: ``fails`` tells whether a fresh target fails in the same way with the given messages.
 """
@@ -26,6 +26,10 @@ MOST_PARTS = 12
 Fails = Callable[[Messages], bool]
 
 
+def _always() -> bool:
+    return True
+
+
 class Narrower:
     """Narrows one case. ``steps`` has each smaller case that failed, the smallest last, to fall back on."""
 
@@ -45,6 +49,9 @@ class Narrower:
         self._fewest_messages()
         self.steps.append(self.messages)
         self._each(self._shortest_values)
+        self.steps.append(self.messages)
+        self._go_on = _always  # a try for each message, which is worth its time
+        self._each(self._compressed)
         self.steps.append(self.messages)
         return self.messages
 
@@ -85,6 +92,8 @@ class Narrower:
             change(message, lambda smaller, at=index: self._try_instead(at, smaller))  # type: ignore[misc]
 
     def _try_instead(self, index: int, message: Any) -> bool:
+        if not self._go_on():
+            return False  # before encoding, which of thousands of operations takes long
         try:
             data = encode(message)
         except ValueError:
@@ -102,6 +111,12 @@ class Narrower:
             message = structs.replace(message, version=0)
         if isinstance(message, SynAck):
             fails(Ack(message.version, "Ack", message.delta))
+
+    def _compressed(self, message: Any, fails: Callable[[Any], bool]) -> None:
+        """V1 after all, where compression leaves less than half."""
+        compressed = structs.replace(message, version=1)
+        if len(encode(compressed)) * 2 < len(encode(message)):
+            fails(compressed)
 
     def _fewest_parts(self, message: Any, fails: Callable[[Any], bool]) -> None:
         for name in ("digest", "delta"):

@@ -256,12 +256,13 @@ class Target:
 
     # --- messages ---
 
-    def send(self, messages: Iterable[bytes]) -> None:
-        """Send these messages, and no more at a time than the target's socket can hold."""
+    def send(self, messages: Iterable[bytes], patience: float | None = None) -> None:
+        """Send these messages, and no more at a time than its socket can hold; none to a target that is gone."""
         waiting = size = 0
         for message in messages:
             if waiting >= QUEUE_MESSAGES or (waiting and size + len(message) > QUEUE_BYTES):
-                self._ask(self.patience)
+                if self._ask(self.patience if patience is None else patience) is None:
+                    break
                 waiting = size = 0
             self._send(self._cases, message)
             waiting += 1

@@ -62,6 +62,8 @@ def narrow_finding(
             tell(f"confirming {finding.group}")
             finding.tries += 1
             finding.reproduced += trial.fails(messages, patience if finding.is_silence else target.patience)
+            if not finding.confirmed and messages is not steps[-1]:
+                break  # a larger case may be firm; of the largest it is told how often it fails
         if finding.confirmed:
             break
     if trial.stderr:
@@ -88,7 +90,7 @@ class Trial:
     def failure(self, messages: Messages, patience: float | None = None) -> Failure | None:
         """What a fresh target does with these messages."""
         self.target.start()
-        self.target.send(addressed(messages, self.finding, self.target.context))
+        self.target.send(addressed(messages, self.finding, self.target.context), patience)
         return self.target.failure(patience)
 
 
