@@ -284,7 +284,7 @@ def _why_unbuildable(pkt: Packet, field: Any, value: Any, error: Exception) -> s
     name = field.name
     reason = str(error).split("\n")[0]
     measured = measured_by(bare)
-    if value is None and measured:
+    if measured and (value is None or value == _measure(pkt, bare)):  # computed, now or for a value off the wire
         name = measured
         if not isinstance(bare, BlocksField):
             reason = _why_no_measure(pkt, bare) or reason
@@ -294,11 +294,18 @@ def _why_unbuildable(pkt: Packet, field: Any, value: Any, error: Exception) -> s
     return f"{type(pkt).__name__}.{name}: {reason}"
 
 
+def _measure(pkt: Packet, field: Any) -> int | None:
+    """What a computed length or count says, unless what it measures is the trouble."""
+    try:
+        return int(field.i2m(pkt, None))
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
 def _why_no_measure(pkt: Packet, field: Any) -> str | None:
     """Why a computed length or count cannot be written, unless what it measures is the trouble."""
-    try:
-        size = field.i2m(pkt, None)
-    except (ValueError, TypeError, AttributeError):
+    size = _measure(pkt, field)
+    if size is None:
         return None
     unit = "bytes" if getattr(field, "length_of", None) else "entries"
     return f"{size:,} {unit}, at most {256**field.sz - 1:,} can be announced in {field.name}"

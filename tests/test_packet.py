@@ -281,6 +281,13 @@ def test_what_no_wire_can_hold_is_refused_with_layer_and_field(packet: Packet, w
         bytes(UDP(dport=1) / Chitchat(version=version) / packet)
 
 
+def test_what_was_dissected_and_grew_too_long_is_refused_by_its_own_name() -> None:
+    message = Chitchat(bytes(Chitchat() / ChitchatAck(delta=[NodeOp(node_id="n"), KeyValueOp(key="k", version=1)])))
+    message.payload.delta[1].value = "x" * 70_000
+    with pytest.raises(UnbuildableError, match=r"KeyValueOp\.value: 70,000 bytes, at most 65,535 can be announced"):
+        bytes(message)
+
+
 def test_a_name_that_an_enum_does_not_have_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match=r"KeyValueOp.status: 'Sat' is none of Set, Delete, DeleteAfterTtl"):
         KeyValueOp(status="Sat")
