@@ -148,7 +148,7 @@ def test_an_ordinary_user_of_this_machine(tmp_path: Path) -> None:
     if os.geteuid() != 0 or not shutil.which("tshark") or not shutil.which("setpriv"):
         pytest.skip("needs root, tshark and setpriv")
     plugins = tmp_path / ".local/lib/wireshark/plugins"
-    setup.write(plugins / setup.FILE_NAME, setup.dissector())
+    setup.write(plugins / setup.FILE_NAME, DISSECTOR.read_text())
     for folder in [*reversed(tmp_path.parents), tmp_path, *tmp_path.rglob("*")]:
         if folder.is_relative_to("/tmp"):
             folder.chmod(folder.stat().st_mode | 0o055)
