@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -69,7 +70,7 @@ class JsonPrinter:
 def columns(names: str) -> tuple[str, ...]:
     """The names in a list with commas. Raises ValueError where messages have no such value."""
     from scapy_chitchat.checks import Finding
-    from scapy_chitchat.records import json_names
+    from scapy_chitchat.record_classes import json_names
 
     known = {**{name: set() for name in _ABOUT_ALL}, **json_names(), "findings": set(Finding._fields)}
     wanted = tuple(name.strip() for name in names.split(",") if name.strip())
@@ -83,7 +84,15 @@ def columns(names: str) -> tuple[str, ...]:
     return wanted
 
 
-_ABOUT_ALL = ("frame", "time", "source", "destination", "length", "error")
+_ABOUT_ALL: dict[str, Callable[[CapturedMessage], Any]] = {
+    "frame": lambda captured: captured.frame,
+    "time": lambda captured: captured.time_text,
+    "source": lambda captured: captured.source,
+    "destination": lambda captured: captured.destination,
+    "length": lambda captured: len(captured.data),
+    "error": lambda captured: captured.error.code if captured.error else "",
+}
+"""What a column may have of any message, whatever its type."""
 
 
 class ColumnPrinter:
@@ -98,14 +107,9 @@ class ColumnPrinter:
     def show(self, captured: CapturedMessage) -> None:
         """One line."""
         values = {
-            "frame": captured.frame,
-            "time": captured.time_text,
-            "source": captured.source,
-            "destination": captured.destination,
-            "length": len(captured.data),
+            **{name: value(captured) for name, value in _ABOUT_ALL.items()},
             **captured.values(),
             "findings": [each.as_dict() for each in captured.findings],
-            **({"error": captured.error.code} if captured.error else {}),
         }
         print("\t".join(",".join(map(_cell, _find(values, path))) for path in self.paths))
 
