@@ -14,16 +14,8 @@ from typing import Any, NamedTuple, cast
 
 from scapy_chitchat import layers
 from scapy_chitchat.protocol import NEAR_DATAGRAM_LIMIT, STREAM_LIMIT
-from scapy_chitchat.records import (
-    HEADER_SIZE,
-    Decoded,
-    DecodeError,
-    Message,
-    decode_whole,
-    item_bytes,
-    record_class,
-    sort_key,
-)
+from scapy_chitchat.record_classes import item_bytes, record_class, sort_key
+from scapy_chitchat.records import HEADER_SIZE, Decoded, DecodeError, Message, decode_whole
 
 
 class Code(NamedTuple):

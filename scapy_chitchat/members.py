@@ -19,7 +19,8 @@ import msgspec
 
 from scapy_chitchat import layers
 from scapy_chitchat.protocol import BLOCK_SIZE, MAX_DATAGRAM
-from scapy_chitchat.records import encode, item_bytes, message_class, record_class, sort_key
+from scapy_chitchat.record_classes import item_bytes, message_class, record_class, sort_key
+from scapy_chitchat.records import encode
 
 # the records that these layers become; their fields follow from the layers, so a checker does not know them
 SynAck: Any = message_class(layers.ChitchatSynAck)

@@ -2,8 +2,7 @@
 """Messages as plain records: what a node would read, fast.
 
 Scapy packets are for hands; captures of millions of messages want something lighter. Nothing of the wire format stands
-in this module. The record classes are made from the layers' fields: computed fields (lengths, counts, blocks) and tags
-are left out, an address and its port become one socket address, a number of an enum its name. The decoder and the
+in this module. The classes of records are made from the layers' fields (see record_classes.py); the decoder and the
 encoder are compiled from the same fields, in the same way as the readers that fill Scapy packets (see compiler.py).
 
 ``decode`` accepts what a chitchat 0.13 node accepts, within the limits of protocol.py. The compiled decoder knows only
@@ -15,35 +14,37 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, cast
+from typing import Any, NamedTuple
 
 import msgspec
 from scapy.packet import Packet
 
 from scapy_chitchat import layers
-from scapy_chitchat.compiler import FAST_WRITE_FAILED, ListReader, Source, compile_list_reader, compile_writer
+from scapy_chitchat.compiler import FAST_WRITE_FAILED, Source
 from scapy_chitchat.cursor import BreakOff, Cursor, Scope
 from scapy_chitchat.fields import (
     ABSENT,
-    AddressField,
     KnownByteField,
-    MagicField,
     PackedField,
-    PortField,
     StringField,
-    TagField,
-    address_bytes,
-    address_text,
     condition,
     inner,
-    join_address,
     measured_by,
     pull_fields,
-    split_address,
 )
 from scapy_chitchat.lists import FAST_READ_FAILED, BlocksField, ItemsField
 from scapy_chitchat.protocol import STREAM_LIMIT, ProtocolVersion
+from scapy_chitchat.record_classes import (
+    RECORDS,
+    WRITERS,
+    Record,
+    as_in_json,
+    item_bytes,
+    list_reader,
+    message_class,
+    record_class,
+)
+from scapy_chitchat.record_classes import Message as Message
 from scapy_chitchat.stream import decompress_block
 
 
@@ -75,199 +76,7 @@ class DecodeError(ValueError):
     @property
     def partial(self) -> dict[str, Any]:
         """What was read before; worked out when asked for."""
-        return _as_in_json(self._read)
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """An item of a digest or a delta."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The record as in JSON."""
-        return _as_in_json(self)
-
-
-class Message(Record, frozen=True, gc=False):
-    """A message; its fields follow its type."""
-
-    if TYPE_CHECKING:  # which of the last three there are depends on the type
-        version: int
-        type: str
-        cluster_id: str
-        digest: tuple[Any, ...]
-        delta: tuple[Any, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The message as in JSON: version, type, and what the type has of cluster_id, digest and delta."""
-        return _as_in_json(self)
-
-
-def _as_in_json(value: Any) -> dict[str, Any]:
-    return msgspec.json.decode(msgspec.json.encode(value))  # type: ignore[no-any-return]
-
-
-# --- the classes ---
-
-
-def _is_plain(field: Any) -> bool:
-    """Whether a field says something that no other field says."""
-    return not (measured_by(field) or isinstance(field, (TagField, MagicField, PortField)))
-
-
-def _record_fields(layer: type[Packet]) -> Iterator[tuple[str, Any, Any]]:
-    """Name, type and field of each value of a record of ``layer``, in wire order."""
-    for field in map(inner, layer.fields_desc):
-        if not _is_plain(field):
-            continue
-        if isinstance(field, AddressField):
-            yield field.joined_as, str, field
-        elif isinstance(field, StringField):
-            yield field.name, str, field
-        elif isinstance(field, KnownByteField):
-            yield field.name, Literal[tuple(field.i2s.values())], field
-        elif isinstance(field, ItemsField):
-            yield field.name, _tuple_of(field), field
-        else:
-            yield field.name, int, field
-
-
-def _tuple_of(field: ItemsField) -> Any:
-    return tuple[Union[tuple(record_class(layer) for layer in field.layers)], ...]  # type: ignore[misc]  # noqa: UP007
-
-
-@cache
-def record_class(layer: type[Packet]) -> type[Record]:
-    """The record class of an item's layer: the same name, and in JSON, where the layer has a tag, its ``op``."""
-    tag = layer.fields_desc[0]
-    tagged: Any = {"tag_field": "op", "tag": tag.default_name()} if isinstance(tag, TagField) else {}
-    fields = [(name, kind) for name, kind, _ in _record_fields(layer)]
-    made = msgspec.defstruct(layer.__name__, fields, bases=(Record,), module=__name__, frozen=True, gc=False, **tagged)
-    return cast(type[Record], made)
-
-
-@cache
-def message_class(layer: type[Packet]) -> type[Message]:
-    """The record class of a message's layer. Lists come last."""
-    named = sorted(_record_fields(layer), key=lambda entry: isinstance(entry[2], ItemsField))
-    name = layers.TYPE_NAMES[layer]
-    fields: list[Any] = [("version", int), ("type", Literal[name]), *((name, kind) for name, kind, _ in named)]
-    made = msgspec.defstruct(name, fields, bases=(Message,), module=__name__, frozen=True, gc=False)
-    return cast(type[Message], made)
-
-
-def json_names() -> dict[str, set[str]]:
-    """The names in the JSON of messages; where there are items, the names in theirs."""
-    names: dict[str, set[str]] = {"version": set(), "type": set()}
-    for layer in layers.MESSAGES.values():
-        for name, _, field in _record_fields(layer):
-            below = names.setdefault(name, set())
-            for item in map(record_class, field.layers) if isinstance(field, ItemsField) else ():
-                tag = item.__struct_config__.tag_field
-                below.update(item.__struct_fields__, [tag] if tag else [])
-    return names
-
-
-# --- items: what the compiled readers and writers need to know ---
-
-
-class _SocketAddresses(dict[bytes, str]):
-    """Socket addresses as text, by their bytes on the wire: the same few come again in every message."""
-
-    most = 65536
-
-    def __missing__(self, raw: bytes) -> str:
-        if len(self) >= self.most:
-            self.clear()
-        text = self[raw] = join_address(address_text(raw[: -_PORT.size]), _PORT.unpack(raw[-_PORT.size :])[0])
-        return text
-
-
-_PORT = PortField("port", 0).struct
-_socket_addresses = _SocketAddresses()
-
-
-@lru_cache(maxsize=65536)
-def _split(address: str) -> tuple[bytes, int]:
-    """The bytes of a socket address and its port. Raises ValueError for what records would write otherwise."""
-    ip, port = split_address(address)
-    if port is None or join_address(ip, port) != address:
-        raise ValueError(f"{address!r} is no IP address with a port")
-    return address_bytes(ip), port
-
-
-def sort_key(entry: Any) -> tuple[Any, ...]:
-    """What a node sorts the entries of a digest by: node_id, generation_id, then IPv4 before IPv6, address, port."""
-    ip, port = _split(entry.gossip_advertise_addr)
-    return entry.node_id, entry.generation_id, len(ip), ip, port
-
-
-class _RecordSink:
-    """Makes records of what a reader finds, and gives a writer the values of a record."""
-
-    joins_ports = True
-    text_errors = "strict"
-
-    def expression(self, layer: type[Packet], source: Source) -> str:
-        """A call of the record's class."""
-        values = []
-        for name, _, field in _record_fields(layer):
-            if isinstance(field, AddressField):
-                values.append(f"{source.name(_socket_addresses, 'addresses')}[{field.name}_raw]")
-            elif isinstance(field, KnownByteField):
-                values.append(f"{source.name(field.i2s, 'names')}[{name}]")
-            else:
-                values.append(name)
-        return f"{source.name(record_class(layer), layer.__name__)}({', '.join(values)})"
-
-    def address(self, field: AddressField, source: Source) -> str | None:
-        """Nothing: the address becomes text together with its port."""
-        return None
-
-    def opening(self, layer: type[Packet], source: Source) -> None:
-        """Split the socket address once."""
-        for field in layer.fields_desc:
-            if isinstance(field, AddressField):
-                source.add(f"_ip, _port = {source.name(_split, 'split')}(_item.{field.joined_as})")
-
-    def value(self, field: Any, source: Source) -> str:
-        """An attribute of the record, as it is on the wire."""
-        if isinstance(field, AddressField):
-            return "_ip"
-        if isinstance(field, PortField):
-            return "_port"
-        if isinstance(field, KnownByteField):
-            return f"{source.name(field.s2i, 'numbers')}[_item.{field.name}]"
-        return f"_item.{field.name}"
-
-    def make(self, layer: type[Packet], values: dict[str, Any]) -> Any:
-        """A record of the values of all fields; for a block, of which records know nothing, None."""
-        if layer is layers.Block:
-            return None
-        return record_class(layer)(*_values_of_record(layer, values))
-
-    def leftover(self, trouble: BreakOff, rest: bytes) -> None:
-        """Nothing: a strict reader stops at the first trouble."""
-
-    def read_list(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
-        """The items of ``field`` by its compiled reader."""
-        return _list_reader(field)(data, pos, count)
-
-
-def _values_of_record(layer: type[Packet], values: dict[str, Any]) -> Iterator[Any]:
-    for name, _, field in _record_fields(layer):
-        if isinstance(field, AddressField):
-            yield join_address(values[field.name], values[field.port])
-        elif isinstance(field, KnownByteField):
-            yield field.i2s[values[name]]
-        else:
-            yield values[name]
-
-
-_RECORDS = _RecordSink()
-
-
-@cache
-def _list_reader(field: ItemsField) -> ListReader:
-    return compile_list_reader(field, _RECORDS)
+        return as_in_json(self._read)
 
 
 # --- messages: the compiled decoder ---
@@ -343,7 +152,7 @@ def _message_source(layer: type[Packet], version: int) -> Source:
             source.add(f"_{bare.holds}_stream = {stream}({field}, _held, _start, _pos)")
             streams[bare.holds] = f"_{bare.holds}_stream"
         elif isinstance(bare, ItemsField):
-            read = source.name(_list_reader(bare), f"read_{bare.name}")
+            read = source.name(list_reader(bare), f"read_{bare.name}")
             if bare.name in streams:
                 source.add(f"{bare.name}, _ = {read}(_held, 0, None)")
             else:
@@ -431,10 +240,10 @@ def _decode_carefully(data: bytes, limit: int) -> Decoded:
     body: dict[str, Any] = {}
     layer: type[Packet] | None = None
     try:
-        pull_fields(layers.Chitchat, cursor, Scope(header), _RECORDS)
+        pull_fields(layers.Chitchat, cursor, Scope(header), RECORDS)
         layer = layers.MESSAGES[header["type"]]
         scope = Scope(body, Scope(header))
-        pull_fields(layer, cursor, scope, _RECORDS)
+        pull_fields(layer, cursor, scope, RECORDS)
         message = message_class(layer)(*_arguments(layer, header, body))
         streams = (Stream(held.field, bytes(held.data), held.start, held.end) for held in scope.held.values())
         return Decoded(message, cursor.pos, tuple(streams))
@@ -496,56 +305,10 @@ def _out_of_sequence(delta: Sequence[Any], index: int, code: str, reason: str) -
 
 # --- the encoder ---
 
-_ITEM_LAYERS: dict[type[Record], Any] = {record_class(layer): layer for layer in layers.ITEMS}
-_WRITERS = {record_class(layer): compile_writer(layer, _RECORDS) for layer in layers.ITEMS}
-
-
-def item_bytes(item: Record) -> bytes:
-    """The bytes of an item in a list or a stream. Raises ValueError for a value that no wire can hold."""
-    try:
-        return _WRITERS[type(item)](item)
-    except FAST_WRITE_FAILED as error:
-        raise ValueError(_why_unwritable(item, error)) from None
-
-
-def _why_unwritable(item: Record, error: Exception) -> str:
-    """The value that no wire can hold."""
-    layer = _ITEM_LAYERS.get(type(item))
-    if layer is None:
-        return f"{item!r} is no item of a digest or a delta"
-    values: dict[str, Any] = {}
-    for name, _, field in _record_fields(layer):
-        try:
-            values.update(_layer_values(field, getattr(item, name)))
-        except ValueError as told:
-            return f"{layer.__name__}.{name}: {told}"
-    try:
-        bytes(layer(**values))  # lengths, and numbers that are too large: the layer knows
-    except ValueError as told:
-        return str(told)
-    return f"{layer.__name__}: {error}"
-
-
-def _layer_values(field: Any, value: Any) -> dict[str, Any]:
-    """What the fields of a layer hold for a value of a record. Raises ValueError for a value of another kind."""
-    is_text = isinstance(field, (AddressField, StringField, KnownByteField))
-    if not isinstance(value, str if is_text else int):
-        raise ValueError(f"{value!r} is no {'text' if is_text else 'number'}")
-    if isinstance(field, AddressField):
-        raw, port = _split(value)
-        return {field.name: address_text(raw), field.port: port}
-    if isinstance(field, StringField):
-        str(value).encode()
-    elif isinstance(field, KnownByteField):
-        if value not in field.s2i:
-            raise ValueError(f"{value!r} is none of {', '.join(field.s2i)}")
-        return {field.name: field.s2i[value]}
-    return {field.name: value}
-
 
 def _writers_of(field: ItemsField) -> dict[type[Record], Callable[[Any], bytes]]:
     """The writers of what may stand in a list."""
-    return {kind: _WRITERS[kind] for kind in map(record_class, field.layers)}
+    return {kind: WRITERS[kind] for kind in map(record_class, field.layers)}
 
 
 def _writing_source(layer: type[Packet], version: int) -> Source:
@@ -630,6 +393,3 @@ _MESSAGE_WRITERS: dict[tuple[type[Message], int], Callable[[Message], bytes]] = 
     (message_class(layer), version): _compiled(_writing_source(layer, version), "write_message")
     for layer, version in HEADERS.values()
 }
-
-# pickle finds a class by its name in its module
-globals().update({made.__name__: made for made in (*_ITEM_LAYERS, *_MESSAGE_LAYERS)})

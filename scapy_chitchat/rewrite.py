@@ -21,7 +21,8 @@ from msgspec import structs
 from scapy_chitchat import layers
 from scapy_chitchat.fields import address_bytes, address_text, join_address, split_address
 from scapy_chitchat.protocol import MAX_DATAGRAM, MAX_U64
-from scapy_chitchat.records import Message, encode, record_class, sort_key
+from scapy_chitchat.record_classes import record_class, sort_key
+from scapy_chitchat.records import Message, encode
 
 _NodeOp: Any = record_class(layers.NodeOp)
 _KeyValueOp: Any = record_class(layers.KeyValueOp)

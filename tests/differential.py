@@ -29,7 +29,8 @@ from test_verdicts import REASONS
 
 from scapy_chitchat import DecodeError, KeyValueOp, Message, NodeOp, SetMaxVersionOp, encode
 from scapy_chitchat.protocol import MAX_DATAGRAM
-from scapy_chitchat.records import Decoded, decode_whole, record_class, sort_key
+from scapy_chitchat.record_classes import record_class, sort_key
+from scapy_chitchat.records import Decoded, decode_whole
 
 BATCH = 2000
 

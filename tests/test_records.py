@@ -35,7 +35,7 @@ from scapy_chitchat.fields import (
 )
 from scapy_chitchat.lists import ItemsField
 from scapy_chitchat.packet import PACKETS, WirePacket
-from scapy_chitchat.records import _RECORDS, record_class
+from scapy_chitchat.record_classes import RECORDS, record_class
 
 PCAPS = sorted((Path(__file__).parent.parent / "pcaps").glob("*.pcap*"))
 
@@ -205,7 +205,7 @@ def test_a_field_added_to_a_layer_is_in_packets_records_and_json() -> None:
         (packet,), _ = PACKETS.read_list(items, raw, 0, None)
         assert bytes(packet) == raw
         assert {name: packet.getfieldval(name) for name in expected} == expected
-        (record,), _ = _RECORDS.read_list(items, raw, 0, None)
+        (record,), _ = RECORDS.read_list(items, raw, 0, None)
         assert type(record) is record_class(toy)
         assert record.as_dict() == {"word": "w", "number": 2, **expected}
 

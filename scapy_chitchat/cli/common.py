@@ -66,7 +66,8 @@ def cluster_id(value: str | None) -> str | None:
         import typer
 
         from scapy_chitchat.layers import ChitchatSyn
-        from scapy_chitchat.records import encode, message_class
+        from scapy_chitchat.record_classes import message_class
+        from scapy_chitchat.records import encode
 
         syn: Any = message_class(ChitchatSyn)
         try:

@@ -21,7 +21,7 @@ from scapy_chitchat.fuzz.finding import Finding, place_of, read_finding, write_f
 from scapy_chitchat.fuzz.target import Target, TargetError
 from scapy_chitchat.fuzz.trial import Trial, narrow_finding
 from scapy_chitchat.protocol import UDP_PORTS
-from scapy_chitchat.records import item_bytes
+from scapy_chitchat.record_classes import item_bytes
 from scapy_chitchat.rewrite import canonical_address
 from scapy_chitchat.text import printable
 from scapy_chitchat.writing import CaptureWriter, Endpoints

@@ -9,7 +9,8 @@ from typing import Any
 from scapy_chitchat import layers
 from scapy_chitchat.fuzz.draw import Draw, Identity
 from scapy_chitchat.protocol import MAX_DATAGRAM, MAX_U64, DeletionStatus
-from scapy_chitchat.records import encode, message_class, record_class
+from scapy_chitchat.record_classes import message_class, record_class
+from scapy_chitchat.records import encode
 
 NodeDigest: Any = record_class(layers.NodeDigest)
 NodeOp: Any = record_class(layers.NodeOp)

@@ -32,7 +32,8 @@ from scapy_chitchat.layers import (
 from scapy_chitchat.lists import BlocksField, items_bytes
 from scapy_chitchat.packet import UnbuildableError
 from scapy_chitchat.protocol import MAX_BLOCK_OUTPUT, MAX_DATAGRAM, BlockType
-from scapy_chitchat.records import encode, item_bytes
+from scapy_chitchat.record_classes import item_bytes
+from scapy_chitchat.records import encode
 
 
 def _base(draw: Draw) -> bytes:

@@ -23,7 +23,8 @@ from scapy_chitchat.fuzz.building import (
 from scapy_chitchat.fuzz.draw import LENGTHS, ODD_ADDRESSES, PEOPLE, Draw, Identity
 from scapy_chitchat.fuzz.registry import Messages, strategy
 from scapy_chitchat.protocol import MAX_DATAGRAM, MAX_U64
-from scapy_chitchat.records import encode, item_bytes
+from scapy_chitchat.record_classes import item_bytes
+from scapy_chitchat.records import encode
 
 
 @strategy(share=8, structured=True)
