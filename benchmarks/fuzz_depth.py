@@ -22,7 +22,7 @@ from typing import Any
 
 from scapy_chitchat import DecodeError, decode
 from scapy_chitchat.fuzz import STRATEGIES, Context, case
-from scapy_chitchat.protocol import MAX_DATAGRAM
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 
 ROOT = Path(__file__).parent.parent
 PEER = Path(os.environ.get("CHITCHAT_PEER", ROOT / "tests/peer/target/release/chitchat-peer"))

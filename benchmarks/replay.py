@@ -22,8 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from memory import repeated
-
+from benchmarks.memory import repeated
 from scapy_chitchat import read_messages
 
 ROOT = Path(__file__).parent.parent

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether ``scapy-chitchat sniff`` keeps up: a sender at a known rate on loopback, tcpdump beside it.
 
-    sudo python benchmarks/sniff.py [--rate 20000] [--seconds 10] [--options="--json"]
+    sudo python -m benchmarks.sniff [--rate 20000] [--seconds 10] [--options="--json"]
 
 The messages are small real ones. The sniffer has one core to itself; the sender and tcpdump have the others, where
 there are any. Printed is what was offered, what each of the two saw, what the kernel dropped before it, and how much of
@@ -25,12 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scapy_chitchat import read_messages
-
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # for what tests have to look at watchers with
-
-from live import SNIFF, has_packet_socket  # noqa: E402
-from peers import eventually  # noqa: E402
+from tests.live import SNIFF, has_packet_socket
+from tests.support import ROOT
+from tests.support.peers import eventually
 
 CAPTURE = ROOT / "pcaps" / "v0-gc-resets.pcap.gz"
 SETTLE = 1.0

@@ -31,7 +31,7 @@ from rich.table import Table
 from scapy.layers.dns import DNS, DNSRR
 
 from scapy_chitchat import Chitchat, ChitchatSyn, NodeDigest, decode, encode, read_messages
-from scapy_chitchat.stream import decompress_block
+from scapy_chitchat.wire.stream import decompress_block
 
 ROOT = Path(__file__).parent.parent
 PEER = ROOT / "tests" / "peer"

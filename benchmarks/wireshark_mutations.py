@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hostile messages through tshark: no Lua error, no crash, nothing slow, memory bounded.
 
-    python benchmarks/wireshark_mutations.py [--count 1000000] [--seed 1] [--batch 5000] [--tshark FOLDER]
+    python -m benchmarks.wireshark_mutations [--count 1000000] [--seed 1] [--batch 5000] [--tshark FOLDER]
 
 The messages are those of tests/mutations.py, and once in each batch one that is made to be as expensive as a datagram
 can be. Every field is made and labelled, as in the window. Prints the slowest message and the largest tshark; exits
@@ -22,14 +22,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "wireshark")]
+import zstandard
 
-import zstandard  # noqa: E402
-from mutations import Mutator  # noqa: E402
-from tsharks import DISSECTOR, Tshark, write_capture  # noqa: E402
-
-from scapy_chitchat import Block, Chitchat, ChitchatAck, ChitchatSynAck, KeyValueOp, NodeDigest, NodeOp, SetMaxVersionOp  # noqa: E402
+from scapy_chitchat import Block, Chitchat, ChitchatAck, ChitchatSynAck, KeyValueOp, NodeDigest, NodeOp, SetMaxVersionOp
+from tests.mutations import Mutator
+from tests.support.tsharks import DISSECTOR, Tshark, write_capture
 
 TIMER = """
 local slowest = 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the Lua dissector costs per field, side by side with Wireshark's own DNS dissector, written in C.
 
-    python benchmarks/wireshark_speed.py [--tshark FOLDER] [--messages N]
+    python -m benchmarks.wireshark_speed [--tshark FOLDER] [--messages N]
 
 Both get messages with a like number of fields, in one run on one machine, so that the ratio means something elsewhere.
 What is counted is all of tshark's CPU time, per field of the tree. Chitchat's messages come twice: with raw blocks,
@@ -21,18 +21,15 @@ from __future__ import annotations
 import argparse
 import resource
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "wireshark"))
-
 from scapy.layers.dns import DNS, DNSQR, DNSRR
-from tsharks import DISSECTOR, Tshark, write_capture
 
-from scapy_chitchat.layers import Block, Chitchat, ChitchatSynAck, KeyValueOp, NodeDigest, NodeOp
+from scapy_chitchat.wire.layers import Block, Chitchat, ChitchatSynAck, KeyValueOp, NodeDigest, NodeOp
+from tests.support.tsharks import DISSECTOR, Tshark, write_capture
 
 LEAVES = Path(__file__).parent / "leaves.lua"
 ENTRIES, KEYS = 40, 100

@@ -13,41 +13,46 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CaptureError as CaptureError
     from scapy_chitchat.capture import read_messages as read_messages
-    from scapy_chitchat.checks import Finding as Finding
-    from scapy_chitchat.checks import findings as findings
-    from scapy_chitchat.fields import ABSENT as ABSENT
-    from scapy_chitchat.layers import Block as Block
-    from scapy_chitchat.layers import Chitchat as Chitchat
-    from scapy_chitchat.layers import ChitchatAck as ChitchatAck
-    from scapy_chitchat.layers import ChitchatBadCluster as ChitchatBadCluster
-    from scapy_chitchat.layers import ChitchatSyn as ChitchatSyn
-    from scapy_chitchat.layers import ChitchatSynAck as ChitchatSynAck
-    from scapy_chitchat.layers import KeyValueOp as KeyValueOp
-    from scapy_chitchat.layers import NodeDigest as NodeDigest
-    from scapy_chitchat.layers import NodeOp as NodeOp
-    from scapy_chitchat.layers import SetMaxVersionOp as SetMaxVersionOp
-    from scapy_chitchat.layers import bind as bind
-    from scapy_chitchat.members import Cluster as Cluster
-    from scapy_chitchat.members import Member as Member
-    from scapy_chitchat.packet import Malformed as Malformed
-    from scapy_chitchat.packet import UnbuildableError as UnbuildableError
-    from scapy_chitchat.peer import ChitchatNode_am as ChitchatNode_am
-    from scapy_chitchat.peer import GossipSocket as GossipSocket
-    from scapy_chitchat.peer import ProbeError as ProbeError
-    from scapy_chitchat.peer import probe as probe
-    from scapy_chitchat.records import DecodeError as DecodeError
-    from scapy_chitchat.records import Message as Message
-    from scapy_chitchat.records import decode as decode
-    from scapy_chitchat.records import encode as encode
-    from scapy_chitchat.session import ChitchatSession as ChitchatSession
+    from scapy_chitchat.described.fields import ABSENT as ABSENT
+    from scapy_chitchat.described.packet import Malformed as Malformed
+    from scapy_chitchat.described.packet import UnbuildableError as UnbuildableError
+    from scapy_chitchat.integration.answering import ChitchatNode_am as ChitchatNode_am
+    from scapy_chitchat.integration.answering import GossipSocket as GossipSocket
+    from scapy_chitchat.integration.session import ChitchatSession as ChitchatSession
+    from scapy_chitchat.node.members import Cluster as Cluster
+    from scapy_chitchat.node.members import Member as Member
+    from scapy_chitchat.node.probe import ProbeError as ProbeError
+    from scapy_chitchat.node.probe import probe as probe
+    from scapy_chitchat.records.checks import Finding as Finding
+    from scapy_chitchat.records.checks import findings as findings
+    from scapy_chitchat.records.codec import DecodeError as DecodeError
+    from scapy_chitchat.records.codec import Message as Message
+    from scapy_chitchat.records.codec import decode as decode
+    from scapy_chitchat.records.codec import encode as encode
+    from scapy_chitchat.wire.layers import Block as Block
+    from scapy_chitchat.wire.layers import Chitchat as Chitchat
+    from scapy_chitchat.wire.layers import ChitchatAck as ChitchatAck
+    from scapy_chitchat.wire.layers import ChitchatBadCluster as ChitchatBadCluster
+    from scapy_chitchat.wire.layers import ChitchatSyn as ChitchatSyn
+    from scapy_chitchat.wire.layers import ChitchatSynAck as ChitchatSynAck
+    from scapy_chitchat.wire.layers import KeyValueOp as KeyValueOp
+    from scapy_chitchat.wire.layers import NodeDigest as NodeDigest
+    from scapy_chitchat.wire.layers import NodeOp as NodeOp
+    from scapy_chitchat.wire.layers import SetMaxVersionOp as SetMaxVersionOp
+    from scapy_chitchat.wire.layers import bind as bind
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "capture": ("CaptureError", "read_messages"),
-    "checks": ("Finding", "findings"),
-    "fields": ("ABSENT",),
-    "layers": (
+    "described.fields": ("ABSENT",),
+    "described.packet": ("Malformed", "UnbuildableError"),
+    "integration.answering": ("ChitchatNode_am", "GossipSocket"),
+    "integration.session": ("ChitchatSession",),
+    "node.members": ("Cluster", "Member"),
+    "node.probe": ("ProbeError", "probe"),
+    "records": ("DecodeError", "Finding", "Message", "decode", "encode", "findings"),
+    "wire.layers": (
         "Block",
         "Chitchat",
         "ChitchatAck",
@@ -60,11 +65,6 @@ _HOMES = {
         "SetMaxVersionOp",
         "bind",
     ),
-    "members": ("Cluster", "Member"),
-    "packet": ("Malformed", "UnbuildableError"),
-    "peer": ("ChitchatNode_am", "GossipSocket", "ProbeError", "probe"),
-    "records": ("DecodeError", "Message", "decode", "encode"),
-    "session": ("ChitchatSession",),
 }
 
 __all__ = sorted(name for names in _HOMES.values() for name in names)
@@ -79,6 +79,6 @@ def __getattr__(name: str) -> Any:
 
 def scapy_ext(ext: Any) -> None:
     """Make this known to Scapy as an extension: what ``conf.exts.load("scapy-chitchat")`` calls."""
-    from scapy_chitchat.extension import register
+    from scapy_chitchat.integration.extension import register
 
     register(ext)

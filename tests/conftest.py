@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from namespaces import NoNamespaces, check_namespaces
 
-ROOT = Path(__file__).parent.parent
+from tests.support import ROOT
+from tests.support.namespaces import NoNamespaces, check_namespaces
+
 SHARED = ROOT.parent / "shared"
 PEER = Path(os.environ.get("CHITCHAT_PEER", ROOT / "tests/peer/target/release/chitchat-peer"))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Our decoder and real nodes, side by side on hostile messages: a command, and what its test calls.
 
-    python tests/differential.py --count 1000000 --seed 1
+    python -m tests.differential --count 1000000 --seed 1
 
 Each input goes to our decoder, to a node of 0.13, and, if it is not of version 1, to one of 0.11. Compared are the
 verdict, what the code of a refusal means, and every value that the node prints; and, where the crate can encode again
@@ -22,15 +22,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import debug_text
-from mutations import Mutator
-from peers import NoPeer, Oracle, peer_program
-from test_verdicts import REASONS
-
 from scapy_chitchat import DecodeError, KeyValueOp, Message, NodeOp, SetMaxVersionOp, encode
-from scapy_chitchat.protocol import MAX_DATAGRAM
-from scapy_chitchat.record_classes import record_class, sort_key
-from scapy_chitchat.records import Decoded, decode_whole
+from scapy_chitchat.records.codec import Decoded, decode_whole
+from scapy_chitchat.records.makers import record_class, sort_key
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM
+from tests.mutations import Mutator
+from tests.records.test_verdicts import REASONS
+from tests.support import debug_text
+from tests.support.peers import NoPeer, Oracle, peer_program
 
 BATCH = 2000
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A real cluster, sniffed: all that tcpdump saw must be in our output, decoded.
 
-    sudo python tests/live.py [--seconds 20]
+    sudo python -m tests.live [--seconds 20]
 
 Five real nodes on a loopback of MTU 1500, in a network namespace of their own, with a workload of small changes and of
 large ones, which make messages of 60 KB. ``scapy-chitchat sniff --json`` and tcpdump run beside each other.
@@ -25,10 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from namespaces import namespace
-from peers import PATIENCE, RunningNodes, eventually, running
-
 from scapy_chitchat import read_messages
+from tests.support.namespaces import namespace
+from tests.support.peers import PATIENCE, RunningNodes, eventually, running
 
 SNIFF = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "sniff"]
 NODES = 5

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hostile messages, made from real ones: a seeded generator, and a command that runs many of them.
 
-    python tests/mutations.py --count 1000000 --seed 1
+    python -m tests.mutations --count 1000000 --seed 1
 
 Each input goes through decode, findings and the Scapy layers. Nothing but a DecodeError may be raised, nothing may take
 a second or 200 MB, and wherever decode gives values the layers must show the same ones.
@@ -17,7 +17,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import zstandard
@@ -40,12 +39,12 @@ from scapy_chitchat import (
     findings,
     read_messages,
 )
-from scapy_chitchat.fields import (
+from scapy_chitchat.described.fields import (
     inner,
 )
-from scapy_chitchat.lists import BlocksField, items_bytes
+from scapy_chitchat.described.lists import BlocksField, items_bytes
+from tests.support import PCAPS
 
-PCAPS = Path(__file__).parent.parent / "pcaps"
 NUMBERS = (0, 1, 2, 127, 128, 255, 256, 2**16 - 1, 2**32 - 1, 2**32, 2**53, 2**63 - 1, 2**63, 2**64 - 1)
 LENGTHS = (0, 1, 2, 3, 127, 255, 256, 16383, 16384, 16385, 32767, 32768, 65534, 65535)
 TEXTS = ("", "a", "é", "日本", "\0", "\x7f", "k" * 300, "\U0010ffff", "node-0", "x" * 20000)

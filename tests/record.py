@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Record a capture of real nodes, in network namespaces of its own.
 
-    sudo python tests/record.py mixed-fragmented pcaps/v0-v1-mixed.pcap.gz
-    sudo python tests/record.py my-scenario.json capture.pcap --seconds 20
+    sudo python -m tests.record mixed-fragmented pcaps/v0-v1-mixed.pcap.gz
+    sudo python -m tests.record my-scenario.json capture.pcap --seconds 20
 
 A scenario is one of those below, or a JSON file of the same form: nodes as tests/peer/README.md describes them, at one
 end (on a loopback of MTU 1500, captured there) or at two (joined by a veth pair, captured on it: what nodes of one end
@@ -25,11 +25,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from live import tcpdump
-from namespaces import VETH, NoNamespaces, linked, namespace
-from peers import NoPeer, RunningNodes
-
 from scapy_chitchat import read_messages
+from tests.live import tcpdump
+from tests.support.namespaces import VETH, NoNamespaces, linked, namespace
+from tests.support.peers import NoPeer, RunningNodes
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/"
 

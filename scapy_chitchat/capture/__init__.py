@@ -16,10 +16,10 @@ import msgspec
 
 from scapy_chitchat.capture.datagrams import Counters, Datagram, DatagramReader
 from scapy_chitchat.capture.frames import CaptureError, CaptureFile, Frame, Source
-from scapy_chitchat.checks import Finding, finding, refusal, remarks
-from scapy_chitchat.fields import join_address
-from scapy_chitchat.protocol import MAGIC, STREAM_LIMIT, UDP_PORTS, MessageType, ProtocolVersion
-from scapy_chitchat.records import Decoded, DecodeError, Message, decode_whole
+from scapy_chitchat.net.addresses import join_address
+from scapy_chitchat.records.checks import Finding, finding, refusal, remarks
+from scapy_chitchat.records.codec import Decoded, DecodeError, Message, decode_whole
+from scapy_chitchat.wire.protocol import MAGIC, STREAM_LIMIT, UDP_PORTS, MessageType, ProtocolVersion
 
 __all__ = [
     "CaptureError",

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from scapy_chitchat.capture.frames import Frame
-from scapy_chitchat.fields import address_text
+from scapy_chitchat.net.addresses import address_text
 
 
 class Datagram(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from scapy_chitchat.text import printable
+from scapy_chitchat.net.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,9 +65,9 @@ def cluster_id(value: str | None) -> str | None:
     if value is not None:
         import typer
 
-        from scapy_chitchat.layers import ChitchatSyn
-        from scapy_chitchat.record_classes import message_class
-        from scapy_chitchat.records import encode
+        from scapy_chitchat.records.codec import encode
+        from scapy_chitchat.records.makers import message_class
+        from scapy_chitchat.wire.layers import ChitchatSyn
 
         syn: Any = message_class(ChitchatSyn)
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from scapy_chitchat.capture import CaptureError, read_messages
+from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, Failure, complain, hush_scapy, stop_writing
 from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
 from scapy_chitchat.fuzz import STRATEGIES, Case, Context, Identity, cases
@@ -20,11 +21,11 @@ from scapy_chitchat.fuzz.campaign import Campaign, Plan
 from scapy_chitchat.fuzz.finding import Finding, place_of, read_finding, write_finding
 from scapy_chitchat.fuzz.target import Target, TargetError
 from scapy_chitchat.fuzz.trial import Trial, narrow_finding
-from scapy_chitchat.protocol import UDP_PORTS
-from scapy_chitchat.record_classes import item_bytes
-from scapy_chitchat.rewrite import canonical_address
-from scapy_chitchat.text import printable
-from scapy_chitchat.writing import CaptureWriter, Endpoints
+from scapy_chitchat.net.packets import Endpoints
+from scapy_chitchat.net.text import printable
+from scapy_chitchat.records.makers import item_bytes
+from scapy_chitchat.replay.rewrite import canonical_address
+from scapy_chitchat.wire.protocol import UDP_PORTS
 
 ENDS = Endpoints("127.0.0.1", UDP_PORTS[0] + 1, "127.0.0.1", UDP_PORTS[0])
 EPOCH = 1_600_000_000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from scapy_chitchat.text import printable
+from scapy_chitchat.net.text import printable
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage
@@ -69,8 +69,8 @@ class JsonPrinter:
 
 def columns(names: str) -> tuple[str, ...]:
     """The names in a list with commas. Raises ValueError where messages have no such value."""
-    from scapy_chitchat.checks import Finding
-    from scapy_chitchat.record_classes import json_names
+    from scapy_chitchat.records.checks import Finding
+    from scapy_chitchat.records.makers import json_names
 
     known = {**{name: set() for name in _ABOUT_ALL}, **json_names(), "findings": set(Finding._fields)}
     wanted = tuple(name.strip() for name in names.split(",") if name.strip())
@@ -159,7 +159,7 @@ class LinePrinter:
                     f"{printable(each.text)}"
                 )
         if self.verbose:
-            from scapy_chitchat.layers import Chitchat
+            from scapy_chitchat.wire.layers import Chitchat
 
             Chitchat(captured.data).show()
 

@@ -10,8 +10,9 @@ import typer
 
 from scapy_chitchat.cli.common import Failure, complain, console, hush_scapy
 from scapy_chitchat.cli.tables import table
-from scapy_chitchat.peer import Answer, ProbeError, TargetError, probe
-from scapy_chitchat.text import printable
+from scapy_chitchat.net.targets import TargetError
+from scapy_chitchat.net.text import printable
+from scapy_chitchat.node.probe import Answer, ProbeError, probe
 
 
 def ask(

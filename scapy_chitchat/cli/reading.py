@@ -23,7 +23,7 @@ from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, Progress, complain
 from scapy_chitchat.cli.lines import printer_for
 from scapy_chitchat.cli.tables import Summary, print_stats
 from scapy_chitchat.cli.wish import Counts, Wish
-from scapy_chitchat.text import printable
+from scapy_chitchat.net.text import printable
 
 
 class Selection:

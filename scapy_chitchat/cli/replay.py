@@ -137,8 +137,8 @@ def replay(
 ) -> None:
     """Check the options against each other, and replay."""
     from scapy_chitchat.cli.replaying import Wish, replay_files
-    from scapy_chitchat.replay import Choice, Pace
-    from scapy_chitchat.rewrite import Rewriting, parse_address_mapping, parse_mapping
+    from scapy_chitchat.replay.messages import Choice, Pace
+    from scapy_chitchat.replay.rewrite import Rewriting, parse_address_mapping, parse_mapping
 
     if not (to or write or as_captured):
         raise typer.BadParameter("say where to: --to HOST:PORT, -w FILE, or --as-captured -i IFACE")

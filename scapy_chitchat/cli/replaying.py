@@ -12,11 +12,12 @@ from typing import Any
 import typer
 
 from scapy_chitchat.capture import CapturedMessage, CaptureError
-from scapy_chitchat.channels import ToFile, ToInterface, ToNode, is_loopback
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, Failure, complain, hush_scapy
 from scapy_chitchat.cli.lines import JsonPrinter, LinePrinter
 from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
-from scapy_chitchat.replay import (
+from scapy_chitchat.net.text import printable
+from scapy_chitchat.replay.channels import ToFile, ToInterface, ToNode, is_loopback
+from scapy_chitchat.replay.messages import (
     REFUSED,
     Channel,
     Choice,
@@ -25,8 +26,7 @@ from scapy_chitchat.replay import (
     Tally,
     play,
 )
-from scapy_chitchat.rewrite import Rewriting
-from scapy_chitchat.text import printable
+from scapy_chitchat.replay.rewrite import Rewriting
 
 
 @dataclass(frozen=True)

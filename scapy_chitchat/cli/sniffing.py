@@ -15,11 +15,11 @@ from typing import Any
 
 from scapy_chitchat.capture import CaptureError, Frame
 from scapy_chitchat.capture.live import ANY, Interface
+from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.cli.common import BAD_INPUT, Failure, complain, hush_scapy, stop_writing
 from scapy_chitchat.cli.reading import Output, messages_in
 from scapy_chitchat.cli.wish import Wish
-from scapy_chitchat.protocol import UDP_PORTS
-from scapy_chitchat.writing import CaptureWriter
+from scapy_chitchat.wire.protocol import UDP_PORTS
 
 
 @dataclass(frozen=True)

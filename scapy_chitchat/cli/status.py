@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from scapy_chitchat.cli.common import Failure
+from scapy_chitchat.wire.protocol import UDP_PORTS
 
 EVERY_SECONDS = 0.2
 
@@ -51,12 +52,12 @@ def target_address(target: str, allow_remote: bool) -> tuple[Any, ...]:
 
     Raises BadParameter where it is none or off this machine without leave, and Failure where the name has no address.
     """
-    from scapy_chitchat.peer import ProbeError, TargetError, addresses_of
+    from scapy_chitchat.net.targets import NoSuchHostError, TargetError, addresses_of
 
     try:
-        found = addresses_of(target, allow_remote=allow_remote)
+        found = addresses_of(target, UDP_PORTS[0], allow_remote=allow_remote)
     except TargetError as error:
         raise typer.BadParameter(str(error)) from None
-    except ProbeError as error:
+    except NoSuchHostError as error:
         raise Failure(str(error)) from None
     return min(found, key=len)  # of a name with both, the IPv4 one

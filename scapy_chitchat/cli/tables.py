@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from scapy_chitchat.checks import CODES
 from scapy_chitchat.cli.common import console
-from scapy_chitchat.text import printable
+from scapy_chitchat.net.text import printable
+from scapy_chitchat.records.checks import CODES
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage, Counters

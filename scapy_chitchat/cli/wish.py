@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scapy_chitchat.protocol import STREAM_LIMIT
+from scapy_chitchat.wire.protocol import STREAM_LIMIT
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from scapy_chitchat import layers
 from scapy_chitchat.fuzz.draw import Draw, Identity
-from scapy_chitchat.protocol import MAX_DATAGRAM, MAX_U64, DeletionStatus
-from scapy_chitchat.record_classes import message_class, record_class
-from scapy_chitchat.records import encode
+from scapy_chitchat.records.codec import encode
+from scapy_chitchat.records.makers import message_class, record_class
+from scapy_chitchat.wire import layers
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MAX_U64, DeletionStatus
 
 NodeDigest: Any = record_class(layers.NodeDigest)
 NodeOp: Any = record_class(layers.NodeOp)

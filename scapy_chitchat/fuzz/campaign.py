@@ -23,8 +23,8 @@ from scapy_chitchat.fuzz.reach import names_elsewhere
 from scapy_chitchat.fuzz.registry import Messages
 from scapy_chitchat.fuzz.target import QUEUE_BYTES, QUEUE_MESSAGES, Failure, Target, TargetError
 from scapy_chitchat.fuzz.trial import narrow_finding
-from scapy_chitchat.records import DecodeError, decode
-from scapy_chitchat.rewrite import RewriteError, Rewriter, Rewriting
+from scapy_chitchat.records.codec import DecodeError, decode
+from scapy_chitchat.replay.rewrite import RewriteError, Rewriter, Rewriting
 
 FRESH_AFTER = 5000
 """Cases after which a target that is started here is started anew."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from scapy_chitchat.protocol import MAX_U64
+from scapy_chitchat.wire.protocol import MAX_U64
 
 T = TypeVar("T")
 

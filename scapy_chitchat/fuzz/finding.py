@@ -16,13 +16,14 @@ from typing import Any
 import msgspec
 
 from scapy_chitchat.capture import read_messages
-from scapy_chitchat.fields import join_address, split_address
+from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.fuzz.draw import Identity
 from scapy_chitchat.fuzz.registry import Messages
-from scapy_chitchat.layers import Chitchat
-from scapy_chitchat.records import DecodeError, decode
-from scapy_chitchat.text import printable
-from scapy_chitchat.writing import CaptureWriter, Endpoints
+from scapy_chitchat.net.addresses import join_address, split_address
+from scapy_chitchat.net.packets import Endpoints
+from scapy_chitchat.net.text import printable
+from scapy_chitchat.records.codec import DecodeError, decode
+from scapy_chitchat.wire.layers import Chitchat
 
 CASE_PORT = 7281
 """From where the packets of a case seem to come; the port tells them from nothing else."""

@@ -11,14 +11,18 @@ from typing import Any
 import zstandard
 from scapy.packet import Packet, fuzz
 
-from scapy_chitchat.fields import (
+from scapy_chitchat.described.fields import (
     inner,
     measured_by,
 )
+from scapy_chitchat.described.lists import BlocksField, items_bytes
+from scapy_chitchat.described.packet import UnbuildableError
 from scapy_chitchat.fuzz.building import key_values, ordinary, section, version_of
 from scapy_chitchat.fuzz.draw import LENGTHS, PEOPLE, Draw
 from scapy_chitchat.fuzz.registry import Messages, strategy
-from scapy_chitchat.layers import (
+from scapy_chitchat.records.codec import encode
+from scapy_chitchat.records.makers import item_bytes
+from scapy_chitchat.wire.layers import (
     Block,
     Chitchat,
     ChitchatAck,
@@ -29,11 +33,7 @@ from scapy_chitchat.layers import (
     NodeOp,
     SetMaxVersionOp,
 )
-from scapy_chitchat.lists import BlocksField, items_bytes
-from scapy_chitchat.packet import UnbuildableError
-from scapy_chitchat.protocol import MAX_BLOCK_OUTPUT, MAX_DATAGRAM, BlockType
-from scapy_chitchat.record_classes import item_bytes
-from scapy_chitchat.records import encode
+from scapy_chitchat.wire.protocol import MAX_BLOCK_OUTPUT, MAX_DATAGRAM, BlockType
 
 
 def _base(draw: Draw) -> bytes:

@@ -15,8 +15,8 @@ from msgspec import structs
 from scapy_chitchat.fuzz.building import Ack, NodeOp, SynAck
 from scapy_chitchat.fuzz.draw import PEOPLE
 from scapy_chitchat.fuzz.registry import Messages
-from scapy_chitchat.protocol import MAX_DATAGRAM
-from scapy_chitchat.records import DecodeError, decode, encode
+from scapy_chitchat.records.codec import DecodeError, decode, encode
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 
 T = TypeVar("T")
 

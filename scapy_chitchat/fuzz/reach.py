@@ -7,8 +7,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
-from scapy_chitchat.fields import split_address
-from scapy_chitchat.records import DecodeError, decode
+from scapy_chitchat.net.addresses import split_address
+from scapy_chitchat.records.codec import DecodeError, decode
 
 LARGEST_STREAM = 64 * 1024
 """Bytes of a stream up to which it is looked into; what a bomb grows to takes longer than the node takes for it."""

@@ -22,9 +22,9 @@ from scapy_chitchat.fuzz.building import (
 )
 from scapy_chitchat.fuzz.draw import LENGTHS, ODD_ADDRESSES, PEOPLE, Draw, Identity
 from scapy_chitchat.fuzz.registry import Messages, strategy
-from scapy_chitchat.protocol import MAX_DATAGRAM, MAX_U64
-from scapy_chitchat.record_classes import item_bytes
-from scapy_chitchat.records import encode
+from scapy_chitchat.records.codec import encode
+from scapy_chitchat.records.makers import item_bytes
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MAX_U64
 
 
 @strategy(share=8, structured=True)

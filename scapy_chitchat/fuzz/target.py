@@ -23,15 +23,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
-from scapy_chitchat.fields import join_address
 from scapy_chitchat.fuzz.building import Syn, SynAck, entry, syn_ack
 from scapy_chitchat.fuzz.draw import Context, Identity
 from scapy_chitchat.fuzz.finding import SILENCE
-from scapy_chitchat.layers import TYPE_NAMES
-from scapy_chitchat.protocol import MAX_DATAGRAM
-from scapy_chitchat.records import HEADER_SIZE, HEADERS, DecodeError, decode, encode
-from scapy_chitchat.text import printable
-from scapy_chitchat.udp import Address, connected_to
+from scapy_chitchat.net.addresses import join_address
+from scapy_chitchat.net.text import printable
+from scapy_chitchat.net.udp import Address, connected_to
+from scapy_chitchat.records.codec import HEADER_SIZE, HEADERS, DecodeError, decode, encode
+from scapy_chitchat.wire.layers import TYPE_NAMES
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 
 START_SECONDS = 20.0
 """How long a started target may take until it answers."""

@@ -14,8 +14,8 @@ from scapy_chitchat.fuzz.finding import Finding
 from scapy_chitchat.fuzz.narrow import Narrower
 from scapy_chitchat.fuzz.registry import Messages
 from scapy_chitchat.fuzz.target import Failure, Target
-from scapy_chitchat.protocol import MAX_DATAGRAM, MAX_U64
-from scapy_chitchat.records import DecodeError, decode, encode
+from scapy_chitchat.records.codec import DecodeError, decode, encode
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MAX_U64
 
 FIRM_TRIES = 5
 """How often a case must fail, of as many tries, to count as reproducible."""

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
-from scapy_chitchat import layers
-from scapy_chitchat.checks import CODES
-from scapy_chitchat.protocol import NEAR_DATAGRAM_LIMIT, UDP_PORTS
-from scapy_chitchat.wireshark.generator import Description, generate
+from pathlib import Path
+
+from scapy_chitchat.described.lua import Description, generate
+from scapy_chitchat.records.checks import CODES
+from scapy_chitchat.wire import layers
+from scapy_chitchat.wire.protocol import NEAR_DATAGRAM_LIMIT, UDP_PORTS
+
+PARTS = Path(__file__).parent
+"""Where the hand-written Lua is."""
 
 COMMAND = "scapy-chitchat wireshark generate"
 
@@ -25,6 +30,7 @@ CHITCHAT = Description(
     root=layers.Chitchat,
     ports=",".join(map(str, UDP_PORTS)),
     command=COMMAND,
+    parts=PARTS,
     codes={code: (known.severity, known.text) for code, known in CODES.items() if code not in UNSEEN},
     constants={"NEAR_DATAGRAM_LIMIT": NEAR_DATAGRAM_LIMIT, "ANSWERS": ANSWERS},
     checks={

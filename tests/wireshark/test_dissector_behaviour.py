@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.utils import wrpcap
-from tsharks import Tshark, every_tshark, write_capture
 
 from scapy_chitchat import (
     Block,
@@ -22,8 +21,9 @@ from scapy_chitchat import (
     NodeDigest,
     NodeOp,
 )
+from tests.support import PCAPS
+from tests.support.tsharks import Tshark, every_tshark, write_capture
 
-PCAPS = Path(__file__).parents[2] / "pcaps"
 SYN = bytes(Chitchat() / ChitchatSyn(cluster_id="prod", digest=[NodeDigest(node_id="a")]))
 
 

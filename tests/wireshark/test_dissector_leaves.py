@@ -10,15 +10,24 @@ from typing import Any
 
 import pytest
 from scapy.packet import Packet
-from tsharks import Leaf, Tshark, dissected, every_tshark, first_difference, scapy_leaves, tshark_leaves, write_capture
 
 from scapy_chitchat.capture import read_messages
-from scapy_chitchat.fields import (
+from scapy_chitchat.described.fields import (
     inner,
 )
-from scapy_chitchat.layers import ITEMS, Chitchat
-from scapy_chitchat.lists import BlocksField, items_bytes
-from scapy_chitchat.wireshark.source import snake_case
+from scapy_chitchat.described.lists import BlocksField, items_bytes
+from scapy_chitchat.described.lua_source import snake_case
+from scapy_chitchat.wire.layers import ITEMS, Chitchat
+from tests.support.tsharks import (
+    Leaf,
+    Tshark,
+    dissected,
+    every_tshark,
+    first_difference,
+    scapy_leaves,
+    tshark_leaves,
+    write_capture,
+)
 
 JSON = ("-T", "json", "-x", "-J", "frame chitchat")
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutations import Mutator
-from tsharks import Tshark, every_tshark, write_capture
 
 from scapy_chitchat import (
     Block,
@@ -24,8 +22,10 @@ from scapy_chitchat import (
     SetMaxVersionOp,
     findings,
 )
-from scapy_chitchat.checks import CODES
+from scapy_chitchat.records.checks import CODES
 from scapy_chitchat.wireshark.chitchat import UNSEEN
+from tests.mutations import Mutator
+from tests.support.tsharks import Tshark, every_tshark, write_capture
 
 LIMIT = 1024 * 1024
 """The dissector's default bound on a stream."""

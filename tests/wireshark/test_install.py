@@ -11,14 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tsharks import DISSECTOR, NOBODY, Tshark, every_tshark_in_a_folder
 from typer.testing import CliRunner
 
 from scapy_chitchat.cli.common import Failure
 from scapy_chitchat.cli.wireshark import app
 from scapy_chitchat.wireshark import install as setup
+from tests.support import ROOT
+from tests.support.tsharks import DISSECTOR, NOBODY, Tshark, every_tshark_in_a_folder
 
-PCAP = Path(__file__).parents[2] / "pcaps" / "v1-five-nodes.pcap"
+PCAP = ROOT / "pcaps" / "v1-five-nodes.pcap"
 
 
 def run(*arguments: str) -> str:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tsharks import DISSECTOR, Leaf, first_difference, scapy_leaves, write_capture
 
 from scapy_chitchat.capture import read_messages
-from scapy_chitchat.layers import Chitchat
+from scapy_chitchat.wire.layers import Chitchat
+from tests.support.tsharks import DISSECTOR, Leaf, first_difference, scapy_leaves, write_capture
 
 PACKAGE = os.environ.get("CHITCHAT_WIREGASM", "")
 

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Packets in a capture file: what replay and sniff write, and the fuzzer's cases."""
+
+from __future__ import annotations
+
+import struct
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+
+from scapy_chitchat.net.packets import Endpoints, ip_packets
+
+RAW_IP = 101
+"""The link type of a capture whose frames are IP packets."""
+
+_SECTION = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+_NANOSECONDS = struct.pack("<HHBxxxHH", 9, 1, 9, 0, 0)
+_COMMENT = 1
+
+LAST_MOMENT = 2**64 - 1
+"""Nanoseconds since the epoch that a pcapng file can hold."""
+
+
+def _interface(linktype: int) -> bytes:
+    size = 20 + len(_NANOSECONDS)
+    return struct.pack("<IIHHI", 1, size, linktype, 0, 0) + _NANOSECONDS + struct.pack("<I", size)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % 4)
+
+
+class CaptureWriter:
+    """A pcapng file of packets, each with a comment where there is something to say. A context manager.
+
+    ``linktype``: what the packets begin with, IP unless given.
+    """
+
+    def __init__(self, path: str | PathLike[str], linktype: int = RAW_IP) -> None:
+        self._file = Path(path).open("wb")  # noqa: SIM115
+        self._file.write(_SECTION + _interface(linktype))
+        self.packets = 0
+
+    def write(self, packet: bytes, nanoseconds: int, comment: str = "") -> None:
+        """One packet, its time since the epoch, and what Wireshark shows as ``frame.comment``.
+
+        A time beyond what 64 bits of nanoseconds hold (the year 2554) is written as the last one that they do.
+        """
+        options = b""
+        if comment:
+            text = comment.encode()
+            options = struct.pack("<HH", _COMMENT, len(text)) + _padded(text) + b"\0\0\0\0"
+        size = 32 + len(packet) + (-len(packet) % 4) + len(options)
+        high, low = divmod(min(max(nanoseconds, 0), LAST_MOMENT), 1 << 32)
+        head = struct.pack("<IIIIIII", 6, size, 0, high, low, len(packet), len(packet))
+        self._file.write(b"".join((head, _padded(packet), options, struct.pack("<I", size))))
+        self.packets += 1
+
+    def datagram(self, ends: Endpoints, data: bytes, nanoseconds: int, comment: str = "") -> None:
+        """A datagram as one IP packet."""
+        for packet in ip_packets(ends, data, self.packets + 1):
+            self.write(packet, nanoseconds, comment)
+
+    def flush(self) -> None:
+        """Let nothing stay in a buffer."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> CaptureWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,482 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The Scapy packet under all of chitchat's layers.
+
+Scapy remembers the bytes of a dissected packet and gives them back until it notices a change, which it does not two
+levels down; and a length that was read stays when the string it measures is edited. Here it is the other way round:
+a packet is always built from its values, and what is computed from other values is not among them.
+
+- ``fields`` holds what a user set and what was read, except for computed fields (lengths, counts, IP versions, blocks).
+- ``off_wire`` holds computed fields as they were read, where they are not what would be computed: blocks, which another
+  writer may have cut otherwise, and lengths that lie. Each is kept with the value it measured at the time, and counts
+  for as long as that value is the same. It is None for a packet that was not dissected.
+
+So an edit at any depth is seen by comparing values when bytes are wanted, and needs no notice.
+
+Items of lists are made by the thousand, without ``Packet.__init__``: only ``fields`` and ``off_wire`` are set, every
+other slot of Packet gets its first value when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from scapy.fields import ConditionalField, Field, RawVal, StrField
+from scapy.packet import NoPayload, Packet
+from scapy.volatile import VolatileValue
+
+from scapy_chitchat.described.compiler import (
+    FAST_WRITE_FAILED,
+    ItemWriter,
+    ListReader,
+    Source,
+    compile_list_reader,
+    compile_writer,
+)
+from scapy_chitchat.described.cursor import BreakOff, Cursor, Scope
+from scapy_chitchat.described.fields import ABSENT, AddressField, NoteField, TagField, inner, measured_by, pull_fields
+from scapy_chitchat.described.lists import BlocksField, HeldStream, ItemsField
+from scapy_chitchat.net.addresses import address_bytes, address_text
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""``off_wire`` of a packet whose computed fields are all as they would be computed."""
+
+NOTES = ("trouble", "broken", "time", "sent_time", "direction", "sniffed_on", "wirelen", "comments")
+"""What a pickled packet keeps beside its values: what was noted of it, here and by Scapy."""
+
+DISSECTION_LIMIT = 1024 * 1024
+"""The most decompressed bytes of one stream that become packets: a packet takes up to a hundred times its bytes of
+memory, and a message of 65,507 bytes can grow to 180 MB. Plain records have STREAM_LIMIT."""
+
+
+class WirePacket(Packet):
+    """A packet that is built from its values, and from what was read where that still stands."""
+
+    __slots__ = ["broken", "off_wire", "trouble"]
+    fields_desc: ClassVar[list[Any]] = []
+
+    off_wire: Mapping[str, tuple[Any, Any]] | None
+    trouble: BreakOff | None
+    """The first thing that a node would refuse, as far as the reading of fields can tell; None where there is none."""
+    broken: BreakOff | None
+    """Where the reading ended early, if what is left is to stand behind this layer."""
+
+    def __init__(self, _pkt: bytes = b"", **arguments: Any) -> None:
+        object.__setattr__(self, "off_wire", None)
+        object.__setattr__(self, "trouble", None)
+        object.__setattr__(self, "broken", None)
+        super().__init__(_pkt, **arguments)
+
+    def __getattr__(self, attr: str) -> Any:
+        value = self.fields.get(attr)
+        if value is not None:
+            return value
+        if attr in self.__all_slots__:
+            return _first_value(self, attr)
+        return super().__getattr__(attr)
+
+    # --- values ---
+
+    def getfieldval(self, attr: str) -> Any:
+        """The value of a field; for a computed one of a dissected packet, what stands on the wire."""
+        if attr not in self.fields and self.off_wire is not None:
+            field = self.fieldtype.get(attr)
+            if measured_by(inner(field)):
+                return self._computed(field)
+        value = super().getfieldval(attr)
+        return self.overloaded_fields.get(attr) if value is None else value
+
+    def getfield_and_val(self, attr: str) -> tuple[Any, Any]:
+        """A field and its value, as getfieldval gives it."""
+        if attr in self.fieldtype:
+            return self.fieldtype[attr], self.getfieldval(attr)
+        return super().getfield_and_val(attr)
+
+    def delfieldval(self, attr: str) -> None:
+        """Make a field what it would be if it had never been set or read."""
+        if self.off_wire and attr in self.off_wire:
+            self.off_wire = {name: kept for name, kept in self.off_wire.items() if name != attr}
+        super().delfieldval(attr)
+
+    def _computed(self, field: Any) -> Any:
+        try:
+            return self._compute(field)
+        except (ValueError, TypeError, AttributeError):
+            return None  # what it is computed from is refused when the packet is built
+
+    def _compute(self, field: Any) -> Any:
+        if isinstance(field, ConditionalField) and not field.cond(self):
+            return None
+        bare = inner(field)
+        value, then = (self.off_wire or NOTHING).get(field.name, (None, None))
+        if value is None and not isinstance(bare, BlocksField):
+            return bare.i2m(self, None)
+        now = self._measured(bare)
+        if value is not None and now == then:
+            return value
+        return bare.make(now) if isinstance(bare, BlocksField) else bare.i2m(self, None)
+
+    def _measured(self, field: Any) -> Any:
+        """What a computed field is computed from, in a form that can be kept and compared."""
+        if isinstance(field, BlocksField):
+            return field.measure(self)
+        value = self.getfieldval(measured_by(field) or "")
+        return len(value) if isinstance(value, list) else value
+
+    # --- dissection ---
+
+    def pre_dissect(self, s: bytes) -> bytes:
+        """The bytes, also of a memoryview."""
+        return bytes(s)
+
+    def do_dissect(self, s: bytes) -> bytes:
+        """Read the fields as far as they go; what is left is the payload's."""
+        cursor = Cursor(s, base=self._offset(), limit=DISSECTION_LIMIT)
+        scope = Scope({}, self._scope_below())
+        try:
+            pull_fields(type(self), cursor, scope, PACKETS)
+        except BreakOff as trouble:
+            self.broken = None if trouble.placed else trouble
+        self._take(scope.values, scope.held)
+        self.trouble = cursor.refusals[0] if cursor.refusals else None
+        self.explicit = 1
+        return s[cursor.pos :]
+
+    def do_dissect_payload(self, s: bytes) -> None:
+        """Behind a whole layer, its payload; behind one that broke off, the rest of the bytes and the reason."""
+        if self.broken:
+            self.add_payload(malformed(self.broken, s))
+        else:
+            super().do_dissect_payload(s)
+
+    def _take(self, values: dict[str, Any], held: Mapping[str, HeldStream] = NOTHING) -> None:
+        """Make what was read this packet's own. ``held``: the bytes of the items that were read of streams."""
+        self.off_wire = NOTHING
+        self.fields.clear()
+        computed = []
+        for name, value in values.items():
+            field = inner(self.fieldtype[name])
+            if measured_by(field) and value is not ABSENT:
+                computed.append((name, field, value))
+            elif not (isinstance(field, TagField) and value == field.default):
+                self.fields[name] = value
+        off_wire = {}
+        for name, field, value in computed:
+            if isinstance(field, BlocksField):
+                off_wire[name] = (value, bytes(held[field.holds].data))
+            elif field.i2m(self, None) != value:
+                off_wire[name] = (value, self._measured(field))
+        if off_wire:
+            self.off_wire = off_wire
+
+    def _scope_below(self) -> Scope | None:
+        below = self.underlayer
+        return Scope(below.fields) if isinstance(below, WirePacket) else None
+
+    def _offset(self) -> int:
+        below = self.underlayer
+        return len(below.self_build()) if isinstance(below, WirePacket) else 0
+
+    # --- building ---
+
+    def self_build(self) -> bytes:
+        """The bytes of this layer. Raises ValueError, with the field's name, for a value that no wire can hold."""
+        return b"".join(self._field_bytes(field) for field in self.fields_desc)
+
+    def _field_bytes(self, field: Any) -> bytes:
+        if isinstance(field, ConditionalField) and not field.cond(self):
+            return b""
+        value = self.getfieldval(field.name)
+        if value is ABSENT:
+            return b""
+        if isinstance(value, RawVal) and not isinstance(inner(field), ItemsField):  # which may go into blocks
+            return bytes(value)
+        try:
+            return field.addfield(self, b"", value)  # type: ignore[no-any-return]
+        except UnbuildableError:
+            raise
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UnbuildableError(_why_unbuildable(self, field, value, error)) from error
+
+    def do_build_ps(self) -> tuple[bytes, list[Any]]:
+        """The bytes, and layer by layer the text and the bytes of each field: what ``psdump`` draws."""
+        present = [field for field in self.fields_desc if not isinstance(field, ConditionalField) or field.cond(self)]
+        parts = [(each, each.i2repr(self, self.getfieldval(each.name)), self._field_bytes(each)) for each in present]
+        behind, layers = self.payload.build_ps(internal=1)
+        return b"".join(data for _, _, data in parts) + behind, [*layers, (self, parts)]
+
+    def item_bytes(self) -> bytes:
+        """The bytes of this packet as an item of a list: quickly, where all its values are plain ones."""
+        try:
+            return _item_writer(type(self))(self)
+        except FAST_WRITE_FAILED:
+            return self.build()
+
+    def clone_with(self, payload: Any | None = None, **kargs: Any) -> Any:
+        """A packet with these values, built as this one."""
+        clone = super().clone_with(payload, **kargs)
+        clone.off_wire = self.off_wire
+        return clone
+
+    def copy(self) -> Any:
+        """A packet that shares nothing with this one."""
+        clone: Any = super().copy()
+        if self.off_wire:
+            clone.off_wire = {
+                name: (self.fieldtype[name].do_copy(value), measured)
+                for name, (value, measured) in self.off_wire.items()
+            }
+        else:
+            clone.off_wire = self.off_wire
+        clone.trouble, clone.broken = self.trouble, self.broken
+        return clone
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Bytes alone would not do: a message without its header does not say of which version it is, and what was set
+        # by hand would come back as read.
+        off_wire = self.off_wire if self.off_wire is None else dict(self.off_wire)
+        payload = self.payload if self.payload else None
+        below = self.underlayer
+        header = (type(below), dict(below.fields)) if isinstance(below, WirePacket) else None
+        notes = {slot: getattr(self, slot) for slot in NOTES}
+        random = {name: value for name, value in self.default_fields.items() if isinstance(value, VolatileValue)}
+        return _unpickled, (type(self), {**random, **self.fields}, off_wire, payload, header, notes)
+
+    # --- showing ---
+
+    def show2(self, dump: bool = False, indent: int = 3, lvl: str = "", label_lvl: str = "") -> Any:
+        """Print, or give with ``dump``, the packet with everything computed that can be."""
+        below = self.underlayer if isinstance(self.underlayer, WirePacket) else None  # which says of what version it is
+        return type(self)(bytes(self), _underlayer=below).show(dump, indent, lvl, label_lvl)
+
+    def _command(self, json: bool = False) -> list[tuple[str, Any]]:
+        pairs: list[tuple[str, Any]] = super()._command(json)
+        if json:
+            return pairs
+        for name in self.off_wire or ():
+            field = inner(self.fieldtype[name])
+            value = self.getfieldval(name)
+            if isinstance(field, BlocksField):
+                if b"".join(map(bytes, value)) != field.encode(field.measure(self)):
+                    pairs.append((name, f"[{','.join(block.command() for block in value)}]"))
+            elif value != field.i2m(self, None):
+                pairs.append((name, repr(value)))
+        return pairs
+
+
+class UnbuildableError(ValueError):
+    """A value that no wire can hold; the message names the layer and the field."""
+
+
+def _why_unbuildable(pkt: Packet, field: Any, value: Any, error: Exception) -> str:
+    bare = inner(field)
+    name = field.name
+    reason = str(error).split("\n")[0]
+    measured = measured_by(bare)
+    if measured and (value is None or value == _measure(pkt, bare)):  # computed, now or for a value off the wire
+        name = measured
+        if not isinstance(bare, BlocksField):
+            reason = _why_no_measure(pkt, bare) or reason
+    elif type(bare).addfield is Field.addfield:
+        whole = isinstance(value, int)
+        reason = f"{value} does not fit {bare.sz * 8} bits" if whole else f"{value!r} is no whole number"
+    return f"{type(pkt).__name__}.{name}: {reason}"
+
+
+def _measure(pkt: Packet, field: Any) -> int | None:
+    """What a computed length or count says, unless what it measures is the trouble."""
+    try:
+        return int(field.i2m(pkt, None))
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _why_no_measure(pkt: Packet, field: Any) -> str | None:
+    """Why a computed length or count cannot be written, unless what it measures is the trouble."""
+    size = _measure(pkt, field)
+    if size is None:
+        return None
+    unit = "bytes" if getattr(field, "length_of", None) else "entries"
+    return f"{size:,} {unit}, at most {256**field.sz - 1:,} can be announced in {field.name}"
+
+
+class Malformed(Packet):
+    """Bytes that could not be read on, and why. Only ``load`` is on the wire."""
+
+    name = "Malformed"
+    fields_desc = [
+        NoteField("code", ""),
+        NoteField("reason", ""),
+        StrField("load", b""),
+    ]
+
+    def mysummary(self) -> Any:
+        """The finding code and the number of bytes, behind the summaries of the layers that could be read."""
+        return f"Malformed {self.code} ({len(self.load)} bytes)", _wire_layers_below(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled_malformed, (dict(self.fields), self.payload or None)
+
+
+def _unpickled_malformed(values: dict[str, Any], payload: Packet | None) -> Malformed:
+    pkt = Malformed(**values)
+    if payload is not None:
+        pkt.add_payload(payload)
+    return pkt
+
+
+def _wire_layers_below(pkt: Packet) -> list[type[Packet]]:
+    below = pkt.underlayer
+    return [type(below), *_wire_layers_below(below)] if isinstance(below, WirePacket) else []
+
+
+def malformed(trouble: BreakOff, rest: bytes) -> Malformed:
+    """The packet that stands for ``rest``, which ``trouble`` kept from being read."""
+    return Malformed(code=trouble.code, reason=str(trouble), load=rest)
+
+
+def _unpickled(
+    cls: type[WirePacket],
+    values: dict[str, Any],
+    off_wire: Mapping[str, Any] | None,
+    payload: Packet | None,
+    header: tuple[type[WirePacket], dict[str, Any]] | None,
+    notes: dict[str, Any],
+) -> WirePacket:
+    pkt = cls()
+    pkt.fields = values
+    pkt.off_wire = off_wire
+    for slot, value in notes.items():
+        setattr(pkt, slot, value)
+    if payload is not None:
+        pkt.add_payload(payload)
+    if header is not None:
+        pkt.underlayer = header[0]()
+        pkt.underlayer.fields = header[1]
+    return pkt
+
+
+# --- items without __init__ ---
+
+_new = Packet.__new__
+
+
+def _setter(cls: type[Packet], slot: str) -> Callable[[Packet, Any], None]:
+    """What sets a slot, past Packet.__setattr__."""
+    return cls.__dict__[slot].__set__  # type: ignore[no-any-return]
+
+
+_set_fields = _setter(Packet, "fields")
+_set_payload = _setter(Packet, "payload")
+_set_off_wire = _setter(WirePacket, "off_wire")
+
+
+@cache
+def _blank(cls: type[WirePacket]) -> Callable[[dict[str, Any]], WirePacket]:
+    """A function that makes a dissected packet of the values of its fields."""
+    no_payload = NoPayload()
+
+    def make(values: dict[str, Any]) -> WirePacket:
+        pkt: WirePacket = _new(cls)
+        _set_fields(pkt, values)
+        _set_off_wire(pkt, NOTHING)
+        _set_payload(pkt, no_payload)
+        return pkt
+
+    return make
+
+
+@cache
+def _prototype(cls: type[WirePacket]) -> WirePacket:
+    pkt = cls()
+    pkt.time = 0.0
+    pkt.explicit = 1
+    return pkt
+
+
+def _first_value(pkt: WirePacket, slot: str) -> Any:
+    """Give a slot of a packet made without ``__init__`` the value that ``__init__`` would have given it."""
+    value = object.__getattribute__(_prototype(type(pkt)), slot)
+    if slot in ("overloaded_fields", "post_transforms"):
+        value = value.copy()
+    object.__setattr__(pkt, slot, value)
+    return value
+
+
+class PacketSink:
+    """Makes Scapy packets of what a careful read finds, and of what a compiled reader finds."""
+
+    joins_ports = False
+    text_errors = "surrogateescape"
+
+    def make(self, layer: type[Packet], values: dict[str, Any]) -> Packet:
+        """A dissected packet of ``layer``."""
+        pkt = _blank(layer)({})
+        pkt._take(values)
+        return pkt
+
+    def leftover(self, trouble: BreakOff, rest: bytes) -> Packet:
+        """A Malformed packet."""
+        return malformed(trouble, rest)
+
+    def read_list(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+        """The items of ``field`` by its compiled reader."""
+        return _list_reader(field)(data, pos, count)
+
+    def read_list_leniently(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+        """The same by a reader that does not look at values."""
+        return _lenient_list_reader(field)(data, pos, count)
+
+    def expression(self, layer: type[Packet], source: Source) -> str:
+        """A call that makes the packet of a dict of its values."""
+        pairs = ", ".join(f"{name!r}: {name}" for name in _plain_fields(layer))
+        return f"{source.name(_blank(layer), 'make')}({{{pairs}}})"
+
+    def address(self, field: AddressField, source: Source) -> str | None:
+        """The address as text."""
+        return f"{source.name(address_text, 'address_text')}({field.name}_raw)"
+
+    def opening(self, layer: type[Packet], source: Source) -> None:
+        """Only a packet that has every value, and none by hand that is computed otherwise, can be written quickly."""
+        source.add("_values = _item.fields")
+        source.add(f"if len(_values) != {len(_plain_fields(layer))} or _item.off_wire or _item.payload:")
+        source.add("    raise ValueError")
+
+    def value(self, field: Any, source: Source) -> str:
+        """The value in the packet; an address as bytes."""
+        if isinstance(field, AddressField):
+            return f"{source.name(address_bytes, 'address_bytes')}(_values[{field.name!r}])"
+        return f"_values[{field.name!r}]"
+
+
+PACKETS = PacketSink()
+
+
+def _plain_fields(layer: type[Packet]) -> list[str]:
+    """The names of the fields of an item that a reader puts into the packet: not what follows from others."""
+    return [f.name for f in layer.fields_desc if not measured_by(f) and not isinstance(f, TagField)]
+
+
+@cache
+def _list_reader(field: ItemsField) -> ListReader:
+    return compile_list_reader(field, PACKETS)
+
+
+@cache
+def _lenient_list_reader(field: ItemsField) -> ListReader:
+    return compile_list_reader(field, PACKETS, lenient=True)
+
+
+@cache
+def _item_writer(layer: type[WirePacket]) -> ItemWriter:
+    """The compiled writer of a layer, or, where none can be compiled, a function that fails as such a writer does."""
+    try:
+        return compile_writer(layer, PACKETS)
+    except (AttributeError, TypeError):
+        return _no_fast_way
+
+
+def _no_fast_way(item: Any) -> bytes:
+    raise ValueError

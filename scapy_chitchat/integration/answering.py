@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An answering machine: a made-up cluster's node, which real nodes can have as a seed.
+
+It is the other side of a probe: who takes it for a seed learns of its members.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+from scapy.ansmachine import AnsweringMachine
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet
+from scapy.sendrecv import send
+from scapy.supersocket import SuperSocket
+
+from scapy_chitchat.integration.session import ChitchatSession
+from scapy_chitchat.net.addresses import join_address, split_address
+from scapy_chitchat.net.packets import Endpoints, ip_packets
+from scapy_chitchat.net.targets import is_here
+from scapy_chitchat.net.udp import LARGEST_DATAGRAM
+from scapy_chitchat.node.members import Cluster
+from scapy_chitchat.records.codec import DecodeError, decode, encode
+from scapy_chitchat.wire.layers import Chitchat, ChitchatSyn
+from scapy_chitchat.wire.protocol import MAX_U64, UDP_PORTS
+
+
+class GossipSocket(SuperSocket):
+    """An ordinary UDP socket that gives and takes whole packets, so that an answering machine needs no root.
+
+    ``listen``: ``HOST:PORT`` on this machine; port 0 takes a free one.
+    """
+
+    def __init__(self, listen: str) -> None:
+        host, port = split_address(listen)
+        self.ins = self.outs = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self.ins.bind((host, UDP_PORTS[0] if port is None else port))
+        except OSError:
+            self.close()
+            raise
+
+    def recv(self, x: int = LARGEST_DATAGRAM, **kwargs: Any) -> Packet | None:
+        """The next datagram, as a message below IP and UDP."""
+        data, sender = self.ins.recvfrom(x)
+        own = self.ins.getsockname()
+        pkt: Packet = _ip_of(sender[0])(src=sender[0], dst=own[0])
+        pkt = pkt / UDP(sport=sender[1], dport=own[1]) / Chitchat(data)
+        pkt.time = time.time()
+        return pkt
+
+    def send(self, x: Packet) -> int:
+        """Send a packet's message to where the packet goes."""
+        ip = _ip(x)
+        return cast(socket.socket, self.outs).sendto(bytes(x[UDP].payload), (ip.dst, x[UDP].dport))
+
+
+def _ip_of(host: str) -> type[Packet]:
+    return IPv6 if ":" in host else IP
+
+
+class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names them)
+    """Answers Syns as a node of a made-up cluster does, so that a real node which has it as a seed lists its members.
+
+    ``cluster``: a Cluster, a dict, or JSON as text or in a file (a Path): see members.py. Each answer raises the
+    members' heartbeats. Without root, give it a socket at the address of a member; with root it also answers for
+    addresses that nobody listens at:
+
+        with GossipSocket("127.0.0.1:7280") as listening:
+            ChitchatNode_am(cluster=cluster, opened_socket=listening)()
+        ChitchatNode_am(cluster=cluster, iface="eth0", allow_remote=True)()
+
+    Whoever is not on this machine gets no answer, unless ``allow_remote``.
+    """
+
+    function_name = "chitchat_node"
+    sniff_options: dict[str, Any] = {"store": 0, "session": ChitchatSession}
+
+    def parse_options(self, cluster: Cluster | dict[str, Any] | str | Path = "{}", allow_remote: bool = False) -> None:
+        """What this machine pretends, and to whom."""
+        self.cluster = as_cluster(cluster)
+        self.allow_remote = allow_remote
+        self._last: Packet | None = None
+
+    def is_request(self, req: Packet) -> bool:
+        """Whether this is a Syn to one of the members."""
+        ip = _ip(req)
+        if ip is None or ChitchatSyn not in req or not (self.allow_remote or is_here(ip.src)):
+            return False
+        if self._socket():
+            return True  # it listens where it listens
+        if req == self._last:  # the loopback interface shows each packet twice: as it goes out, and as it comes in
+            self._last = None
+            return False
+        self._last = req
+        return join_address(ip.dst, req[UDP].dport) in {each.gossip_advertise_addr for each in self.cluster.members}
+
+    def make_reply(self, req: Packet) -> Any:
+        """The answer, from where the Syn went; None for a Syn that a node would not take."""
+        ip = _ip(req)
+        try:
+            syn = decode(bytes(req[Chitchat]))
+        except DecodeError:
+            return None
+        for member in self.cluster.members:
+            member.heartbeat = min(member.heartbeat + 1, MAX_U64)
+        below = type(ip)(src=ip.dst, dst=ip.src) / UDP(sport=req[UDP].dport, dport=req[UDP].sport)
+        return below / Chitchat(encode(self.cluster.answer(syn)))
+
+    def send_reply(self, reply: Packet, send_function: Any = None) -> None:
+        """Send it by the socket that there is, or, with root, in as many fragments as it takes."""
+        listening = self._socket()
+        if listening:
+            listening.send(reply)
+        else:
+            (send_function or send)(_fragments(reply), verbose=0)
+
+    def _socket(self) -> SuperSocket | None:
+        found: SuperSocket | None = self.optsniff.get("opened_socket") or self.defoptsniff.get("opened_socket")
+        return found
+
+
+def as_cluster(described: Cluster | dict[str, Any] | str | bytes | Path) -> Cluster:
+    """The cluster that is described by a Cluster, a dict, JSON, or the path of a file of JSON.
+
+    Raises ValueError where it is none.
+    """
+    if isinstance(described, Cluster):
+        return described
+    if isinstance(described, dict):
+        return msgspec.convert(described, Cluster)
+    return Cluster.from_json(described.read_bytes() if isinstance(described, Path) else described)
+
+
+MTU = 1500
+"""Bytes of an IP packet above which a reply goes out as fragments."""
+
+
+def _fragments(reply: Packet) -> list[Packet]:
+    ip, udp = _ip(reply), reply[UDP]
+    ends = Endpoints(ip.src, udp.sport, ip.dst, udp.dport)
+    ident = random.randrange(1, 1 << 16)
+    return [type(ip)(packet) for packet in ip_packets(ends, bytes(udp.payload), ident, MTU)]
+
+
+def _ip(pkt: Packet) -> Any:
+    return pkt.getlayer(IP) or pkt.getlayer(IPv6)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A cluster's members as one node tells of them: what a probe gets to know, and what an answering machine says.
+
+Both have the same JSON, so that the answer to a probe can be given to others again:
+
+    {"cluster_id": "prod", "members": [{"node_id": "indexer-0", "generation_id": 1,
+        "gossip_advertise_addr": "127.0.0.1:7280", "heartbeat": 12, "last_gc_version": 0, "max_version": 3,
+        "key_values": [{"key": "k", "value": "v", "version": 3, "status": "Set"}]}]}
+
+Of a member only node_id and gossip_advertise_addr are required; ``key_values`` may be an object of keys and values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, cast
+
+import msgspec
+
+from scapy_chitchat.records.codec import encode
+from scapy_chitchat.records.makers import item_bytes, message_class, record_class, sort_key
+from scapy_chitchat.wire import layers
+from scapy_chitchat.wire.protocol import BLOCK_SIZE, MAX_DATAGRAM
+
+# the records that these layers become; their fields follow from the layers, so a checker does not know them
+SynAck: Any = message_class(layers.ChitchatSynAck)
+BadCluster: Any = message_class(layers.ChitchatBadCluster)
+NodeDigest, NodeOp, KeyValueOp, SetMaxVersionOp = (cast(Any, record_class(layer)) for layer in layers.ITEMS)
+
+Identity = tuple[str, int, str]
+"""node_id, generation_id, gossip_advertise_addr."""
+
+
+class KeyValue(msgspec.Struct):
+    """A key of a member. Without a version it takes the next one."""
+
+    key: str
+    value: str
+    version: int = 0
+    status: Literal["Set", "Delete", "DeleteAfterTtl"] = "Set"
+
+
+class Member(msgspec.Struct):
+    """A node of a cluster. ``max_version`` is at least that of its newest key.
+
+    Raises ValueError for what no message can hold, and for two keys with one version.
+    """
+
+    node_id: str
+    gossip_advertise_addr: str
+    generation_id: int = 1
+    heartbeat: int = 1
+    last_gc_version: int = 0
+    max_version: int = 0
+    key_values: list[KeyValue] | dict[str, str] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.key_values, dict):
+            self.key_values = [KeyValue(key, value) for key, value in self.key_values.items()]
+        version = 0
+        for each in self.keys:
+            each.version = each.version or version + 1
+            version = max(version, each.version)
+        if len({each.version for each in self.keys}) < len(self.keys):
+            raise ValueError(f"two keys of {self.node_id!r} have the same version")
+        self.max_version = max(self.max_version, version)
+        item_bytes(NodeDigest(*self.identity, self.heartbeat, self.last_gc_version, self.max_version))
+        for each in self.keys:
+            item_bytes(KeyValueOp(each.key, each.value, each.version, each.status))
+
+    @property
+    def keys(self) -> list[KeyValue]:
+        """Its key-values, whichever way they were given."""
+        return cast("list[KeyValue]", self.key_values)
+
+    @property
+    def identity(self) -> Identity:
+        """What tells this run of this node from all others."""
+        return self.node_id, self.generation_id, self.gossip_advertise_addr
+
+
+class Cluster(msgspec.Struct):
+    """A cluster_id and the members that belong to it."""
+
+    cluster_id: str
+    members: list[Member] = msgspec.field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Cluster:
+        """The cluster that JSON describes. Raises ValueError where it describes none, and says where."""
+        return msgspec.json.decode(text, type=cls)
+
+    @classmethod
+    def from_syn_ack(cls, cluster_id: str, syn_ack: Any) -> Cluster:
+        """The cluster that a node tells of to somebody who knows nothing."""
+        return cls(cluster_id, list(_members(syn_ack)))
+
+    def answer(self, syn: Any) -> Any:
+        """What a node of this cluster says to a Syn: BadCluster, or its digest and what the sender's digest lacks.
+
+        The delta ends where the message would no longer fit into a datagram, as a node's does.
+        """
+        if syn.cluster_id != self.cluster_id:
+            return BadCluster(syn.version, "BadCluster")
+        entries = [
+            NodeDigest(*each.identity, each.heartbeat, each.last_gc_version, each.max_version) for each in self.members
+        ]
+        digest = tuple(sorted(entries, key=sort_key))
+        room = MAX_DATAGRAM - len(encode(SynAck(syn.version, "SynAck", digest, ())))
+        known = {(each.node_id, each.generation_id, each.gossip_advertise_addr): each for each in syn.digest}
+        operations = (op for each in self.members for op in _lacking(each, known.get(each.identity)))
+        return SynAck(syn.version, "SynAck", digest, tuple(_fitting(operations, room)))
+
+
+def _members(syn_ack: Any) -> Iterator[Member]:
+    members = {}
+    for entry in syn_ack.digest:
+        member = Member(**{name: getattr(entry, name) for name in entry.__struct_fields__})
+        members[member.identity] = member
+    told: list[KeyValue] = []
+    for op in syn_ack.delta:
+        if isinstance(op, NodeOp):
+            member = Member(op.node_id, op.gossip_advertise_addr, op.generation_id)
+            told = members.setdefault(member.identity, member).keys
+        elif isinstance(op, KeyValueOp):
+            told.append(KeyValue(op.key, op.value, op.version, op.status))
+    yield from members.values()
+
+
+def _lacking(member: Member, known: Any | None) -> Iterator[Any]:
+    """The section about a member for a reader who knows it as far as ``known`` says; nothing where he knows it all."""
+    floor = known.max_version if known else 0
+    if member.max_version <= floor:
+        return
+    if floor < member.last_gc_version:
+        floor = 0  # what the reader lacks has been collected: it is to drop its copy
+    yield NodeOp(*member.identity, member.last_gc_version, floor)
+    newer = sorted((each for each in member.keys if each.version > floor), key=lambda each: each.version)
+    yield from (KeyValueOp(each.key, each.value, each.version, each.status) for each in newer)
+    if not newer:
+        yield SetMaxVersionOp(member.max_version)
+
+
+def _fitting(operations: Iterator[Any], room: int) -> Iterator[Any]:
+    """Operations while a stream of them, nothing of it compressed, stays within ``room`` bytes."""
+    size = 0
+    for op in operations:
+        size += len(item_bytes(op))
+        if size + 3 * (size // BLOCK_SIZE + 1) > room:
+            return
+        yield op

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a node would refuse in a message, and what an engineer should see in one that it takes.
+
+The table ``CODES`` is the single list of findings: records, the command line and the Wireshark dissector use its names,
+severities and texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from operator import lt
+from typing import Any, NamedTuple, cast
+
+from scapy_chitchat.records.codec import HEADER_SIZE, Decoded, DecodeError, Message, decode_whole
+from scapy_chitchat.records.makers import item_bytes, record_class, sort_key
+from scapy_chitchat.wire import layers
+from scapy_chitchat.wire.protocol import NEAR_DATAGRAM_LIMIT, STREAM_LIMIT
+
+
+class Code(NamedTuple):
+    """A kind of finding."""
+
+    severity: str
+    """``error``: a node refuses the message; ``warning`` or ``note``: it takes it."""
+    text: str
+    """What it means for a node, in one sentence."""
+
+
+CODES: dict[str, Code] = {
+    "too-short": Code("error", "Fewer bytes than a header has: a node drops the message."),
+    "bad-magic": Code("error", "Not the magic number of chitchat: a node drops the message."),
+    "bad-version": Code("error", "A protocol version that no node up to 0.13 knows: it drops the message."),
+    "bad-type": Code("error", "A message type that no node knows: it drops the message."),
+    "string-short": Code("error", "A string is announced longer than what is left: a node drops the message."),
+    "bad-utf8": Code("error", "A string is no UTF-8: a node drops the message."),
+    "bad-ip-version": Code("error", "An address of neither IPv4 nor IPv6: a node drops the message."),
+    "field-short": Code("error", "The message or the stream ends within a field: a node drops the message."),
+    "bad-block-type": Code("error", "A block of a type that no node knows: it drops the message."),
+    "block-short": Code("error", "A block is announced longer than what is left: a node drops the message."),
+    "bad-zstd": Code("error", "A block cannot be decompressed into 65,535 bytes: a node drops the message."),
+    "bad-tag": Code("error", "An operation of a kind that no node knows: it drops the message."),
+    "bad-status": Code("error", "A deletion status that no node knows: it drops the message."),
+    "no-node": Code("error", "An operation before any Node operation, so of no node: a node drops the message."),
+    "duplicate-node": Code("error", "Two sections of the same node in one delta: a node drops the message."),
+    "version-order": Code("error", "The versions of a section's key-values do not rise: a node drops the message."),
+    "trailing-bytes": Code("warning", "Bytes behind the message: a node ignores them."),
+    "duplicate-digest": Code("warning", "A node is twice in the digest: a reader keeps the last entry."),
+    "unsorted-digest": Code("note", "The digest is not in ascending order of identities: no node wrote it."),
+    "unusual-blocks": Code(
+        "note",
+        "A node would have cut or compressed the stream otherwise: no node wrote it, or one with another libzstd.",
+    ),
+    "near-datagram-limit": Code(
+        "warning", "Near the 65,507 bytes of a datagram: when the digest alone does not fit, a node's gossip fails."
+    ),
+    "non-ascii-key": Code(
+        "warning", "A key that starts with a non-ASCII character: nodes up to 0.13 panic on it and fall silent."
+    ),
+    "lowered-max-version": Code(
+        "warning",
+        "A SetMaxVersion below a version before it in its section: nodes up to 0.13 panic on it and fall silent.",
+    ),
+    "reset": Code(
+        "note",
+        "A section from version 0 behind garbage collection: a reader whose copy is older drops it and starts over.",
+    ),
+    "cut": Code("warning", "The capture holds only part of the datagram (snap length): no verdict about the rest."),
+    "stream-limit": Code("warning", "More decompressed data than this tool's limit, so not read on: no verdict."),
+}
+
+
+class Finding(NamedTuple):
+    """Something to know about a message."""
+
+    code: str
+    severity: str
+    offset: int
+    """The byte it is about: of the message, or of the decompressed bytes of the field that ``stream`` names."""
+    text: str
+    stream: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The finding as in JSON; ``stream`` only where there is one."""
+        found = {"code": self.code, "severity": self.severity, "offset": self.offset, "text": self.text}
+        return {**found, "stream": self.stream} if self.stream else found
+
+
+def finding(code: str, offset: int, detail: str = "", stream: str | None = None) -> Finding:
+    """A finding with the table's severity and text, and what is special about this one."""
+    known = CODES[code]
+    where = f" (at byte {offset} of the decompressed {stream})" if stream else ""
+    text = f"{known.text} Here: {detail}{where}." if detail else f"{known.text}{where}"
+    return Finding(code, known.severity, offset, text, stream)
+
+
+def findings(data: bytes, *, limit: int = STREAM_LIMIT) -> list[Finding]:
+    """Everything that there is to know about a message: the first thing that a node refuses, or all it would not tell.
+
+    ``limit`` bounds the decompressed bytes of each stream.
+    """
+    try:
+        decoded = decode_whole(data, limit)
+    except DecodeError as error:
+        return [refusal(error)]
+    return list(remarks(decoded, data))
+
+
+def refusal(error: DecodeError) -> Finding:
+    """The finding of a message that could not be decoded."""
+    return finding(error.code, error.offset, error.reason, error.stream)
+
+
+def remarks(decoded: Decoded, data: bytes) -> Iterator[Finding]:
+    """The findings of a message that a node takes."""
+    message, end, streams = decoded
+    if len(data) >= NEAR_DATAGRAM_LIMIT:
+        yield finding("near-datagram-limit", 0, f"it has {len(data):,} bytes")
+    if hasattr(message, "digest"):
+        yield from _digest_remarks(message)
+    if hasattr(message, "delta"):
+        yield from _delta_remarks(message.delta)
+    for stream in streams:
+        if data[stream.start : stream.end] != stream.field.encode(stream.held):
+            yield finding("unusual-blocks", stream.start, f"the blocks of {stream.field.holds}")
+    if end < len(data):
+        yield finding("trailing-bytes", end, f"there are {len(data) - end:,}")
+
+
+def _digest_remarks(message: Message) -> Iterator[Finding]:
+    digest = message.digest
+    names = [(entry.node_id, entry.generation_id) for entry in digest]
+    if all(map(lt, names, names[1:])):
+        return
+    stream, start = ("digest", 0) if message.version else (None, _V0_DIGEST_START)
+    keys = list(map(sort_key, digest))
+    seen = {keys[0]}
+    for index, (before, key) in enumerate(pairwise(keys), 1):
+        if key in seen:
+            at = start + _size(digest[:index])
+            yield finding("duplicate-digest", at, f"node {digest[index].node_id!r}", stream)
+        elif key < before:
+            at = start + _size(digest[:index])
+            yield finding("unsorted-digest", at, f"{digest[index].node_id!r} is out of place", stream)
+        seen.add(key)
+
+
+def _delta_remarks(delta: Sequence[Any]) -> Iterator[Finding]:
+    highest = 0
+    for index, op in enumerate(delta):
+        kind = type(op)
+        if kind is _KeyValueOp:
+            highest = op.version
+            if op.key >= "\x80":
+                yield finding("non-ascii-key", _size(delta[:index]), f"the key is {op.key!r}", "delta")
+        elif kind is _NodeOp:
+            highest = 0
+            if op.last_gc_version and not op.from_version_excluded:
+                detail = f"node {op.node_id!r}, collected up to version {op.last_gc_version}"
+                yield finding("reset", _size(delta[:index]), detail, "delta")
+        else:
+            if op.max_version < highest:
+                detail = f"{op.max_version} is set behind {highest}"
+                yield finding("lowered-max-version", _size(delta[:index]), detail, "delta")
+            highest = op.max_version
+
+
+def _size(items: Sequence[Any]) -> int:
+    return sum(len(item_bytes(item)) for item in items)
+
+
+_NodeOp, _KeyValueOp = record_class(layers.NodeOp), record_class(layers.KeyValueOp)
+_V0_DIGEST_START = HEADER_SIZE + cast(Any, layers.DIGEST[0]).sz

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where replayed messages go: to a node, into a file, onto an interface."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from scapy_chitchat.capture import CapturedMessage, Datagram
+from scapy_chitchat.capture.writing import CaptureWriter
+from scapy_chitchat.net.addresses import join_address, split_address
+from scapy_chitchat.net.packets import Endpoints, ip_packets
+from scapy_chitchat.net.udp import Address, connected_to
+from scapy_chitchat.replay.messages import Outgoing, Tally, kind_of, nanoseconds
+from scapy_chitchat.replay.rewrite import Rewriting, map_address
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM
+
+LONGEST_SLEEP = 3600.0
+"""Seconds: a capture may want a pause of centuries, which no system call takes."""
+
+
+class ToNode:
+    """Datagrams to one node from one socket. ``on_answer`` gets each answer as a captured message."""
+
+    def __init__(
+        self, address: Address, tally: Tally, on_answer: Callable[[CapturedMessage], None] | None = None
+    ) -> None:
+        self.socket = connected_to(address)
+        self.tally = tally
+        self._on_answer = on_answer
+        self._here = self.socket.getsockname()[:2]
+        self._there = address[:2]
+        self._send = self.socket.send
+        self._since_look = 0
+        self._received = 0
+
+    def send(self, message: Outgoing) -> None:
+        """One datagram."""
+        try:
+            self._send(message.data)
+        except ConnectionRefusedError:  # the answer to an earlier datagram; this one was not sent
+            self.tally.nobody += 1
+            try:
+                self._send(message.data)
+            except ConnectionRefusedError:
+                self.tally.nobody += 1
+        self._since_look += 1
+        if self._since_look >= _LOOK_EVERY:
+            self._since_look = 0
+            self._take_answers()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless answers come."""
+        until = time.perf_counter() + seconds
+        while (left := until - time.perf_counter()) > 0:
+            readable, _, _ = select.select([self.socket], [], [], min(left, LONGEST_SLEEP))
+            if readable:
+                self._take_answers()
+
+    def _take_answers(self) -> None:
+        while True:
+            try:
+                self._answer(self.socket.recv(MAX_DATAGRAM + 1, socket.MSG_DONTWAIT))
+            except BlockingIOError:
+                return
+            except ConnectionRefusedError:
+                self.tally.nobody += 1
+
+    def _answer(self, data: bytes) -> None:
+        self._received += 1
+        (there, their_port), (here, our_port) = self._there, self._here
+        datagram = Datagram(self._received, time.time_ns(), 9, there, their_port, here, our_port, data, False)
+        self.tally.answers[kind_of(data)] += 1
+        if self._on_answer:
+            self._on_answer(CapturedMessage(datagram))
+
+    def finish(self, patience: float) -> None:
+        """Wait for what is still to come, at most ``patience`` seconds, and close."""
+        until = time.perf_counter() + patience
+        try:
+            while self.tally.unanswered and time.perf_counter() < until:
+                self.wait(min(0.05, patience))
+        finally:
+            self.socket.close()
+
+
+_LOOK_EVERY = 32
+"""Messages after which answers are taken, when there is no time to wait."""
+
+
+class ToFile:
+    """A capture file instead of a node. Addresses of packets are mapped like those in messages."""
+
+    def __init__(self, path: str, wish: Rewriting, target: Address | None = None) -> None:
+        self._writer = CaptureWriter(path)
+        self._wish = wish
+        self._target = target
+        self._start: int | None = None
+
+    def send(self, message: Outgoing) -> None:
+        """One packet, at the moment at which it would be sent."""
+        if self._start is None:
+            self._start = nanoseconds(message.datagram)
+        ends = endpoints(message.datagram, self._wish, self._target)
+        self._writer.datagram(ends, message.data, self._start + round(message.due * 10**9))
+
+    def wait(self, seconds: float) -> None:
+        """Nothing: a file is written at once."""
+
+    def finish(self, patience: float) -> None:
+        """Close the file."""
+        self._writer.close()
+
+
+class ToInterface:
+    """Whole packets on an interface, in fragments where its MTU asks for them, behind the captured link header.
+
+    Linux takes IPv4 packets to 127.0.0.0/8 from nobody but itself (``route_localnet``), so on the loopback interface
+    they go out by a raw IP socket, without a link header.
+    """
+
+    def __init__(self, interface: str, wish: Rewriting) -> None:
+        if not hasattr(socket, "AF_PACKET"):
+            raise OSError("--as-captured needs Linux")
+        self._mtu = int(Path(f"/sys/class/net/{interface}/mtu").read_text())
+        self._frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self._frames.bind((interface, 0))
+        self._packets: socket.socket | None = None
+        if is_loopback(interface):
+            self._packets = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+            self._packets.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+        self._wish = wish
+        self._ident = 0
+
+    def send(self, message: Outgoing) -> None:
+        """The packets of one message."""
+        ends = endpoints(message.datagram, self._wish)
+        self._ident += 1
+        for packet in ip_packets(ends, message.data, self._ident, self._mtu):
+            if self._packets and ":" not in ends.source:
+                self._packets.sendto(packet, (ends.destination, 0))
+            else:
+                ether_type = b"\x86\xdd" if ":" in ends.source else b"\x08\x00"
+                self._frames.send((message.link[:-2] or bytes(12)) + ether_type + packet)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep."""
+        while seconds > 0:
+            time.sleep(min(seconds, LONGEST_SLEEP))
+            seconds -= LONGEST_SLEEP
+
+    def finish(self, patience: float) -> None:
+        """Close."""
+        self._frames.close()
+        if self._packets:
+            self._packets.close()
+
+
+def is_loopback(interface: str) -> bool:
+    """Whether nothing that is sent on ``interface`` leaves this machine. Raises OSError where there is none."""
+    return Path(f"/sys/class/net/{interface}/type").read_text().strip() == _LOOPBACK_TYPE
+
+
+_LOOPBACK_TYPE = "772"
+
+
+def endpoints(datagram: Datagram, wish: Rewriting, target: Address | None = None) -> Endpoints:
+    """From where to where a packet goes: as captured, with addresses mapped, or to ``target``."""
+    source = _mapped(datagram.source, datagram.source_port, wish)
+    destination = _mapped(datagram.destination, datagram.destination_port, wish)
+    if target is not None:
+        destination = target[0], target[1]
+    if (":" in source[0]) != (":" in destination[0]):
+        source = ("::1" if ":" in destination[0] else "127.0.0.1", source[1])
+    return Endpoints(*source, *destination)
+
+
+def _mapped(ip: str, port: int, wish: Rewriting) -> tuple[str, int]:
+    if not wish.addresses:
+        return ip, port
+    new_ip, new_port = split_address(map_address(join_address(ip, port), wish.addresses))
+    return new_ip, port if new_port is None else new_port

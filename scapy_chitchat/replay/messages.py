@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Captured messages sent again.
+
+From a capture come messages (``Outgoing``), chosen, rewritten and with the moment at which each is due; a channel takes
+them to a node, to an interface or into a file; ``play`` is the clock between the two. The clock keeps to the capture's
+moments, not to its gaps, so that lateness does not add up; and it has the next messages ready before they are due,
+since encoding a message of 60 KB takes longer than many a gap.
+
+Gossip has no transaction id. From one socket to one node, answers are counted against the messages that want one.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from scapy_chitchat.capture import (
+    CapturedMessage,
+    CaptureFile,
+    Counters,
+    Datagram,
+    DatagramReader,
+    Frame,
+    MessageFilter,
+    read_datagrams,
+)
+from scapy_chitchat.capture.datagrams import LINK_LAYERS
+from scapy_chitchat.net.addresses import join_address
+from scapy_chitchat.records.codec import HEADER_SIZE, HEADERS, Message
+from scapy_chitchat.replay.rewrite import (
+    UNCHANGED,
+    RewriteError,
+    Rewriter,
+    Rewriting,
+)
+from scapy_chitchat.wire.layers import TYPE_NAMES
+
+ANSWERED_BY = {"Syn": ("SynAck", "BadCluster"), "SynAck": ("Ack",)}
+"""The types that want an answer, and the types that may be it."""
+
+REFUSED = "refused"
+"""What a message that no node takes counts as, instead of its type."""
+
+READY_SECONDS = 0.02
+"""A message is prepared while the next one is not due within this time."""
+READY_MESSAGES = 2048
+READY_BYTES = 16 * 1024 * 1024
+
+
+class Outgoing(NamedTuple):
+    """A message to send."""
+
+    due: float
+    """Seconds after the start."""
+    data: bytes
+    kind: str
+    """Its type, or REFUSED."""
+    datagram: Datagram
+    """As it was captured."""
+    link: bytes
+    """The captured link layer's header of the datagram's last frame."""
+
+
+@dataclass
+class Tally:
+    """What happened."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+    """By type, or REFUSED."""
+    bytes: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """By type; other datagrams count as REFUSED."""
+    nobody: int = 0
+    """How often the target's machine said that nothing listens there."""
+    seconds: float = 0.0
+    late: float = 0.0
+    """The most seconds that a message was sent behind its moment."""
+
+    @property
+    def wanted(self) -> int:
+        """Messages that want an answer."""
+        return sum(self.sent[kind] for kind in ANSWERED_BY)
+
+    @property
+    def answered(self) -> int:
+        """Answers, without BadCluster."""
+        return min(self.answers["SynAck"], self.sent["Syn"]) + min(self.answers["Ack"], self.sent["SynAck"])
+
+    @property
+    def unanswered(self) -> int:
+        """Messages that want an answer and have none, as far as can be told without a transaction id."""
+        return max(self.wanted - self.answered - self.answers["BadCluster"], 0)
+
+
+# --- from captures to messages ---
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which messages to send."""
+
+    types: frozenset[str] = frozenset()
+    sender: str = ""
+    """A node_id, an address, or an address and a port."""
+
+
+class Senders:
+    """Tells who sent a message: a node_id is known by the addresses at which digests place it."""
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+        self.met: set[str] = set()
+        """All who were met: node_ids and addresses, for a person who named none of them."""
+        self._addresses = {wanted}
+
+    def sent(self, captured: CapturedMessage) -> bool:
+        """Whether the wanted node sent this message."""
+        message: Any = captured.message
+        for entry in getattr(message, "digest", ()):
+            self.met.add(entry.node_id)
+            if entry.node_id == self.wanted:
+                self._addresses.add(entry.gossip_advertise_addr)
+        self.met.add(captured.source)
+        return captured.source in self._addresses or captured.datagram.source in self._addresses
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When messages are due: at the capture's moments, divided by ``speed``, or ``rate`` a second, or at once."""
+
+    speed: float = 1.0
+    rate: float | None = None
+    asap: bool = False
+
+
+class _Clock:
+    """The moments at which messages are due, over several files and passes."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self._count = 0
+        self._due = 0.0
+        self._last: int | None = None
+
+    def new_capture(self) -> None:
+        """The next message is of another capture: it is due at once."""
+        self._last = None
+
+    def due(self, moment: int) -> float:
+        """When a message captured at ``moment`` (in nanoseconds) is due. A clock that goes back stands still."""
+        if self.pace.asap:
+            return 0.0
+        if self.pace.rate:
+            self._count += 1
+            return (self._count - 1) / self.pace.rate
+        if self._last is None:
+            self._last = moment
+        if moment > self._last:
+            self._due += (moment - self._last) / 10**9 / self.pace.speed
+            self._last = moment
+        return self._due
+
+
+_Part = tuple[bytes, str, Datagram, bytes]
+"""An Outgoing without the moment at which it is due."""
+
+KEPT_BYTES = 64 * 1024 * 1024
+"""A pass of at most this many bytes is kept, so that further passes need not read it again."""
+
+
+class _Kept:
+    """The messages of the first pass, by capture."""
+
+    def __init__(self) -> None:
+        self.captures: list[list[_Part]] = []
+        self._size = 0
+
+    @property
+    def fits(self) -> bool:
+        """Whether all of them are here."""
+        return self._size <= KEPT_BYTES
+
+    def through(self, capture: Iterable[_Part]) -> Iterator[_Part]:
+        """The messages of one capture, kept on the way."""
+        kept: list[_Part] = []
+        self.captures.append(kept)
+        for part in capture:
+            self._size += len(part[0])
+            if self.fits:
+                kept.append(part)
+            yield part
+
+
+class Messages:
+    """The messages of captures, chosen and rewritten, each with the moment at which it is due."""
+
+    def __init__(
+        self,
+        files: Iterable[str | Path],
+        *,
+        rewriting: Rewriting = UNCHANGED,
+        choice: Choice = Choice(),
+        pace: Pace = Pace(),
+        passes: int = 1,
+        ports: Iterable[int] = (),
+        skip_refused: bool = False,
+    ) -> None:
+        """``passes``: how often, 0 for without end. ``skip_refused``: leave out what a node refuses."""
+        self.files = list(files)
+        self.pace = pace
+        self.tally = Tally()
+        self.senders = Senders(choice.sender)
+        self._rewriter = Rewriter(rewriting) if rewriting else None
+        self._types = choice.types
+        self._passes = passes
+        self._filter = MessageFilter(tuple(ports))
+        self._skip_refused = skip_refused
+        self._clock = _Clock(pace)
+        self._link = b""
+        # the type stands in the header: where nothing else is asked for, nothing else is read
+        self._reads = bool(rewriting or choice.sender or skip_refused)
+        self._passes_are_alike = not (rewriting.new_generation or rewriting.heartbeat_offset or rewriting.fill_gaps)
+
+    @property
+    def unused(self) -> set[str]:
+        """What was to be renamed, and is neither a node nor an address in these messages or of their packets."""
+        return self._rewriter.unused if self._rewriter else set()
+
+    def __iter__(self) -> Iterator[Outgoing]:
+        kept = _Kept() if self._passes != 1 and self._passes_are_alike else None
+        for done in range(self._passes) if self._passes else count():
+            captures = kept.captures if kept and done and kept.fits else map(self._of, self.files)
+            found = False
+            for capture in captures:
+                self._clock.new_capture()
+                for part in kept.through(capture) if kept and not done else capture:
+                    found = True
+                    yield Outgoing(self._clock.due(nanoseconds(part[2])), *part)
+            if not found:
+                return
+            if self._rewriter:
+                self._rewriter.next_pass()
+
+    def _of(self, file: str | Path) -> Iterator[_Part]:
+        """What there is to send of one capture."""
+        prepare = self._read if self._reads else self._glance
+        with CaptureFile(file) as frames:
+            for datagram in read_datagrams(self._watched(frames), DatagramReader(Counters()), self._filter):
+                if datagram.cut:
+                    self.tally.skipped["cut by the capture"] += 1
+                elif found := prepare(datagram):
+                    if self.unused:
+                        self._met(datagram)
+                    yield *found, datagram, self._link
+
+    def _met(self, datagram: Datagram) -> None:
+        for ip, port in (
+            (datagram.source, datagram.source_port),
+            (datagram.destination, datagram.destination_port),
+        ):
+            self.unused.difference_update({ip, join_address(ip, port)})
+
+    def _watched(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            at = LINK_LAYERS[frame.linktype](frame.data) if frame.linktype == _ETHERNET else 0
+            self._link = frame.data[: max(at, 0)]
+            yield frame
+
+    def _glance(self, datagram: Datagram) -> tuple[bytes, str] | None:
+        """The bytes and the type, from the header alone."""
+        kind = kind_of(datagram.data)
+        return (datagram.data, kind) if not self._types or kind in self._types else None
+
+    def _read(self, datagram: Datagram) -> tuple[bytes, str] | None:
+        """The bytes and the type of a message that passes the choice."""
+        captured = CapturedMessage(datagram)
+        if self.senders.wanted and not self.senders.sent(captured):
+            return None
+        message = captured.message
+        kind = message.type if message else REFUSED
+        if self._types and kind not in self._types:
+            return None
+        if message is None:
+            if self._skip_refused:
+                self.tally.skipped["refused by nodes"] += 1
+                return None
+            return datagram.data, REFUSED
+        return self._rewritten(message, datagram.data)
+
+    def _rewritten(self, message: Message, data: bytes) -> tuple[bytes, str] | None:
+        if self._rewriter is None:
+            return data, message.type
+        try:
+            return self._rewriter.bytes_of(message, data), message.type
+        except RewriteError as error:
+            self.tally.skipped[str(error)] += 1
+            return None
+
+
+_ETHERNET = 1
+_KINDS = {header: TYPE_NAMES[layer] for header, (layer, _) in HEADERS.items()}
+
+
+def kind_of(data: bytes) -> str:
+    """The type that a message's header says, or REFUSED."""
+    return _KINDS.get(data[:HEADER_SIZE], REFUSED)
+
+
+def nanoseconds(datagram: Datagram) -> int:
+    """When it was captured, since the epoch."""
+    return int(datagram.time * 10**9 // 10**datagram.decimals)
+
+
+# --- channels ---
+
+
+class Channel(Protocol):
+    """Takes messages away, and may bring answers."""
+
+    def send(self, message: Outgoing) -> None:
+        """Send one message."""
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and take the answers that come meanwhile."""
+
+    def finish(self, patience: float) -> None:
+        """All is sent: wait for answers that are still to come, and close."""
+
+
+# --- the clock ---
+
+
+def play(messages: Messages, channel: Channel, patience: float = 1.0, watch: Callable[[], None] | None = None) -> Tally:
+    """Send the messages, each when it is due, and count. ``watch`` is called now and then, for a status line.
+
+    What was sent before an exception (Ctrl-C) is in ``messages.tally``; the channel is closed in any case.
+    """
+    tally = messages.tally
+    sent = 0
+    started = time.perf_counter()
+    try:
+        for message in messages if messages.pace.asap else _when_due(messages, channel, tally):
+            channel.send(message)
+            tally.sent[message.kind] += 1
+            tally.bytes += len(message.data)
+            sent += 1
+            if watch and sent % _WATCH_EVERY == 0:
+                watch()
+    except BaseException:
+        patience = 0.0
+        raise
+    finally:
+        tally.seconds = time.perf_counter() - started
+        channel.finish(patience)
+    return tally
+
+
+_WATCH_EVERY = 16
+
+
+def _when_due(messages: Iterable[Outgoing], channel: Channel, tally: Tally) -> Iterator[Outgoing]:
+    """Each message when it is due. The messages behind it are prepared while there is time."""
+    source = iter(messages)
+    ready: deque[Outgoing] = deque()
+    size = 0
+    start: float | None = None
+    now = time.perf_counter
+    while True:
+        while len(ready) < READY_MESSAGES and size < READY_BYTES:
+            if start is not None and ready and ready[0].due - (now() - start) < READY_SECONDS:
+                break
+            prepared = next(source, None)
+            if prepared is None:
+                break
+            ready.append(prepared)
+            size += len(prepared.data)
+        if not ready:
+            return
+        if start is None:
+            gc.freeze()  # all that Scapy has loaded: a collection that looks at it takes longer than many a gap
+            start = now()
+        message = ready.popleft()
+        size -= len(message.data)
+        if (left := message.due - (now() - start)) > 0:
+            channel.wait(left)
+        tally.late = max(tally.late, now() - start - message.due)
+        yield message

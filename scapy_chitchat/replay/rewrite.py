@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Messages rewritten, so that a node elsewhere takes them.
+
+A message is decoded to a record, the record is changed, and the record is encoded as a node would: blocks, lengths and
+counts follow by themselves. A message in which nothing changes keeps its very bytes.
+
+``fill_gaps`` is for captures that begin in the middle of a cluster's life. Their deltas start behind versions that a
+fresh node never saw, and it ignores them (chitchat-behaviour: "Versions"). So what the reader holds is followed here by
+the reader's own rules, and a section that it would ignore is made to start where the reader stands.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import structs
+
+from scapy_chitchat.net.addresses import address_bytes, address_text, join_address, split_address
+from scapy_chitchat.records.codec import Message, encode
+from scapy_chitchat.records.makers import record_class, sort_key
+from scapy_chitchat.wire import layers
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MAX_U64
+
+_NodeOp: Any = record_class(layers.NodeOp)
+_KeyValueOp: Any = record_class(layers.KeyValueOp)
+
+
+class RewriteError(ValueError):
+    """The rewritten message cannot be sent, or no node would take it; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """What to change in messages."""
+
+    cluster_id: str | None = None
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    """New node_ids by the old ones."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """New gossip addresses by the old ones: each an address, or an address and a port."""
+    new_generation: bool = False
+    """Whether nodes get generations as if they had been started now."""
+    heartbeat_offset: int = 0
+    version: int | None = None
+    fill_gaps: bool = False
+
+    def __bool__(self) -> bool:
+        return self != UNCHANGED
+
+
+UNCHANGED = Rewriting()
+"""Messages as they are."""
+
+
+# --- addresses ---
+
+
+def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:
+    """``OLD=NEW`` texts as a mapping. Raises ValueError where one is something else, or OLD is there twice."""
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not (equals and old):
+            raise ValueError(f"{pair!r} is not OLD=NEW")
+        if old in mapping:
+            raise ValueError(f"{old!r} is mapped twice")
+        mapping[old] = new
+    return mapping
+
+
+def parse_address_mapping(pairs: Iterable[str]) -> dict[str, str]:
+    """``OLD=NEW`` texts of addresses, with or without ports, in the form in which records have them."""
+    return {canonical_address(old): canonical_address(new) for old, new in parse_mapping(pairs).items()}
+
+
+def canonical_address(text: str) -> str:
+    """``10.0.0.1``, ``10.0.0.1:7280``, ``::1`` or ``[::1]:7280`` as records write it. Raises ValueError."""
+    ip, port = split_address(text)
+    try:
+        ip = address_text(address_bytes(ip))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address, or one with a port") from None
+    return ip if port is None else join_address(ip, port)
+
+
+def map_address(address: str, mapping: Mapping[str, str]) -> str:
+    """``address``, which has a port, as ``mapping`` has it: an entry with the port goes before one without."""
+    if not mapping:
+        return address
+    ip, port = split_address(address)
+    new = mapping.get(address) or mapping.get(ip)
+    if new is None:
+        return address
+    new_ip, new_port = split_address(new)
+    return join_address(new_ip, port or 0 if new_port is None else new_port)
+
+
+# --- generations ---
+
+
+def generation_now(like: int) -> int:
+    """The time now in the unit of a generation_id: Quickwit counts nanoseconds, chitchat's test server seconds."""
+    now = time.time_ns()
+    for per_second, least in ((10**9, 10**17), (10**6, 10**14), (10**3, 10**11)):
+        if like >= least:
+            return now * per_second // 10**9
+    return now // 10**9
+
+
+# --- what a reader holds ---
+
+
+class Reader:
+    """What a node that hears all these messages holds of others: how far, by node."""
+
+    def __init__(self) -> None:
+        self._held: dict[Any, tuple[int, int]] = {}
+
+    def hears(self, digest: Iterable[Any]) -> None:
+        """A digest: the node knows these nodes from now on, and takes sections about them."""
+        for entry in digest:
+            self._held.setdefault(_identity(entry), (0, 0))
+
+    def reads(self, section: Any, reached: int) -> Any:
+        """A section of a delta, up to version ``reached``; gives its Node operation, so changed that it is taken."""
+        held = self._held.get(_identity(section))
+        if held is None:
+            return section
+        last_gc_version, max_version = held
+        collected = section.last_gc_version
+        resets = collected > last_gc_version and collected > max_version
+        if section.from_version_excluded > max_version or (resets and section.from_version_excluded):
+            section = structs.replace(section, from_version_excluded=0 if resets else max_version)
+        if resets:
+            self._held[_identity(section)] = (collected, reached)
+        elif reached > max_version:
+            self._held[_identity(section)] = (last_gc_version, reached)
+        return section
+
+
+def _identity(part: Any) -> tuple[str, int, str]:
+    return part.node_id, part.generation_id, part.gossip_advertise_addr
+
+
+def sections(delta: Iterable[Any]) -> Iterator[tuple[Any, list[Any]]]:
+    """Each Node operation of a delta and the operations of its section."""
+    node: Any = None
+    ops: list[Any] = []
+    for op in delta:
+        if type(op) is _NodeOp:
+            if node is not None:
+                yield node, ops
+            node, ops = op, []
+        else:
+            ops.append(op)
+    if node is not None:
+        yield node, ops
+
+
+def _reached(ops: list[Any]) -> int:
+    """The version that a section ends at."""
+    if not ops:
+        return 0
+    last: Any = ops[-1]
+    return int(last.version if type(last) is _KeyValueOp else last.max_version)
+
+
+# --- messages ---
+
+
+class Rewriter:
+    """Rewrites one message after another. What it remembers between them is for new generations and filled gaps."""
+
+    def __init__(self, wish: Rewriting) -> None:
+        self.wish = wish
+        self._heartbeat_offset = wish.heartbeat_offset
+        self._shift: int | None = None
+        self._started = 0
+        self._reader = Reader() if wish.fill_gaps else None
+        self._identities: dict[tuple[str, int, str], dict[str, Any]] = {}
+        self.unused = {*wish.nodes, *wish.addresses}
+        """What was to be renamed and has not been met."""
+        self._renames = bool(wish.nodes or wish.addresses or wish.new_generation)
+
+    def next_pass(self) -> None:
+        """The same messages come once more: heartbeats rise again, and generations if they are new ones."""
+        self._heartbeat_offset += self.wish.heartbeat_offset
+        self._identities.clear()
+        if self._shift is not None:
+            self._started, self._shift = self._shift, None
+
+    def bytes_of(self, message: Message, data: bytes) -> bytes:
+        """The bytes to send instead of ``data``, from which ``message`` was decoded.
+
+        Raises RewriteError where the message cannot be written, or where no node would take it any more.
+        """
+        rewritten = self.rewrite(message)
+        if rewritten is message:
+            return data
+        try:
+            encoded = encode(rewritten)
+        except ValueError as error:
+            raise RewriteError(str(error)) from None
+        if len(encoded) > MAX_DATAGRAM:
+            raise RewriteError("too large for a datagram once rewritten")
+        return encoded
+
+    def rewrite(self, message: Message) -> Message:
+        """The message as it is wished, or itself where nothing changes."""
+        wish = self.wish
+        changes: dict[str, Any] = {}
+        if wish.version is not None:
+            changes["version"] = wish.version
+        if wish.cluster_id is not None and hasattr(message, "cluster_id"):
+            changes["cluster_id"] = wish.cluster_id
+        if hasattr(message, "digest"):
+            changes["digest"] = self._digest(message.digest)
+        if hasattr(message, "delta"):
+            changes["delta"] = self._delta(message.delta)
+        changed = {name: value for name, value in changes.items() if value != getattr(message, name)}
+        return structs.replace(message, **changed) if changed else message
+
+    def _digest(self, digest: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self._renames or self._heartbeat_offset:
+            digest = tuple(map(self._entry, digest))
+        if self._renames:
+            digest = tuple(sorted(digest, key=sort_key))
+        if self._reader:
+            self._reader.hears(digest)
+        return digest
+
+    def _entry(self, entry: Any) -> Any:
+        changes = self._renamed(entry) if self._renames else {}
+        if self._heartbeat_offset:
+            heartbeat = min(max(entry.heartbeat + self._heartbeat_offset, 0), MAX_U64)
+            changes = {**changes, "heartbeat": heartbeat}
+        return structs.replace(entry, **changes) if changes else entry
+
+    def _delta(self, delta: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self._renames:
+            delta = tuple(self._op(op) if type(op) is _NodeOp else op for op in delta)
+            self._check_identities(delta)
+        return tuple(self._filled(delta)) if self._reader else delta
+
+    def _op(self, op: Any) -> Any:
+        changes = self._renamed(op)
+        return structs.replace(op, **changes) if changes else op
+
+    def _check_identities(self, delta: tuple[Any, ...]) -> None:
+        identities = [_identity(op) for op in delta if type(op) is _NodeOp]
+        if len(set(identities)) < len(identities):
+            name = next(each for each in identities if identities.count(each) > 1)[0]
+            raise RewriteError(f"two nodes of one delta became node {name!r}: map them to different ones")
+
+    def _filled(self, delta: tuple[Any, ...]) -> Iterator[Any]:
+        assert self._reader
+        for node, ops in sections(delta):
+            yield self._reader.reads(node, _reached(ops))
+            yield from ops
+
+    def _renamed(self, part: Any) -> dict[str, Any]:
+        """What changes in the identity of a digest entry or a Node operation."""
+        identity = _identity(part)
+        changes = self._identities.get(identity)
+        if changes is None:
+            changes = self._identities[identity] = self._work_out(*identity)
+        return changes
+
+    def _work_out(self, node_id: str, generation_id: int, address: str) -> dict[str, Any]:
+        self.unused -= {node_id, address, split_address(address)[0]}
+        new = {
+            "node_id": self.wish.nodes.get(node_id, node_id),
+            "generation_id": self._generation(generation_id),
+            "gossip_advertise_addr": map_address(address, self.wish.addresses),
+        }
+        old = (node_id, generation_id, address)
+        return {} if tuple(new.values()) == old else new
+
+    def _generation(self, generation_id: int) -> int:
+        """All generations are moved by the same amount, so that a restarted node is still the later one."""
+        if not self.wish.new_generation:
+            return generation_id
+        if self._shift is None:
+            self._shift = max(generation_now(generation_id) - generation_id, self._started + 1)
+        return min(max(generation_id + self._shift, 0), MAX_U64)

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, read_messages
+from scapy_chitchat.capture.writing import CaptureWriter
+from scapy_chitchat.net.packets import Endpoints, ip_packets
+from scapy_chitchat.replay.channels import ToNode
+from scapy_chitchat.replay.messages import Choice, Messages, Pace, Tally, play
+from scapy_chitchat.replay.rewrite import Rewriting
+from tests.support import PCAPS
+
+THREE = PCAPS / "v0-three-nodes.pcap"
+HERE = Endpoints("127.0.0.1", 7281, "127.0.0.1", 7280)
+
+
+REPLAY = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "replay"]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*REPLAY, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+
+class Sink:
+    """A socket that takes datagrams."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        self.socket.bind(("127.0.0.1", 0))
+        self.address = self.socket.getsockname()
+        self.text = f"127.0.0.1:{self.address[1]}"
+
+    def taken(self) -> list[bytes]:
+        found = []
+        self.socket.settimeout(0.2)
+        while True:
+            try:
+                found.append(self.socket.recv(65536))
+            except TimeoutError:
+                return found
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    made = Sink()
+    yield made
+    made.socket.close()
+
+
+class Node:
+    """A fresh real node."""
+
+    def __init__(self, peer: Path, version: str) -> None:
+        words = f"node --version {version} --node-id fresh --cluster-id laptop --listen 127.0.0.1:0"
+        self.process = subprocess.Popen(
+            [peer, *words.split()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.address = self._answer()["ready"]
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
+
+    def held(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """By node_id and address: what it holds of others."""
+        assert self.process.stdin
+        self.process.stdin.write('{"op":"state"}\n')
+        self.process.stdin.flush()
+        return {
+            (each["node_id"], each["gossip_advertise_addr"]): {
+                pair["key"]: (pair["value"], pair["version"], pair["status"]) for pair in each["key_values"]
+            }
+            for each in self._answer()["nodes"]
+            if each["node_id"] != "fresh"
+        }
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture(params=["0.10", "0.13"])
+def node(peer: Path, request: pytest.FixtureRequest) -> Iterator[Node]:
+    made = Node(peer, request.param)
+    made.version = request.param  # type: ignore[attr-defined]
+    yield made
+    made.close()
+
+
+def carried(capture: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """By node_id and address: the last value of each key that deltas carry; all members that digests name."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for captured in read_messages(capture):
+        message: Any = captured.message
+        for entry in getattr(message, "digest", ()):
+            found.setdefault((entry.node_id, entry.gossip_advertise_addr), {})
+        for op in getattr(message, "delta", ()):
+            if hasattr(op, "node_id"):
+                section = found[op.node_id, op.gossip_advertise_addr]
+            elif hasattr(op, "key") and section.get(op.key, ("", 0))[1] < op.version:
+                section[op.key] = (op.value, op.version, op.status)
+    return found
+
+
+# --- into real nodes ---
+
+
+@pytest.mark.parametrize("name", ["v0-three-nodes.pcap", "v1-five-nodes.pcap", "v0-large-fragmented.pcap.gz"])
+def test_a_fresh_node_holds_what_the_capture_carried(node: Any, name: str) -> None:
+    old = ["--version", "0"] if name.startswith("v1") and node.version == "0.10" else []
+    done = run("--to", node.address, "--cluster-id", "laptop", "--speed", "20", *old, PCAPS / name)
+    assert done.returncode == 0, done.stderr
+    assert node.held() == carried(PCAPS / name)
+
+
+def test_a_node_holds_renamed_members_under_their_new_names(node: Any) -> None:
+    options = ["--map-node", "node-0=indexer", "--map-addr", "127.0.0.1=127.1.0.1", "--map-addr", "127.0.0.1:9=::1"]
+    done = run("--to", node.address, "--cluster-id", "laptop", "--rate", "3000", "--new-generation", *options, THREE)
+    assert done.returncode == 0, done.stderr
+    expected = carried(THREE)
+    expected["indexer", "127.1.0.1:7280"] = expected.pop(("node-0", "127.0.0.1:7280"))
+    assert node.held() == expected
+
+
+def test_a_capture_from_the_middle_is_taken_when_gaps_are_filled(node: Any, tmp_path: Path) -> None:
+    whole = list(read_messages(PCAPS / "v0-ipv6.pcap"))
+    late = tmp_path / "late.pcapng"
+    with CaptureWriter(late) as out:
+        for captured in whole[len(whole) // 3 :]:
+            out.datagram(HERE, captured.data, captured.datagram.time * 1000)
+    assert run("--to", node.address, "--cluster-id", "laptop", "--rate", "2000", late).returncode == 0
+    assert not any(node.held().values()), "without filling, a node ignores all of it"
+    assert run("--to", node.address, "--cluster-id", "laptop", "--rate", "2000", "--fill-gaps", late).returncode == 0
+    held = node.held()
+    assert any(carried(late).values())
+    for identity, values in carried(late).items():
+        assert values.items() <= held[identity].items()
+
+
+def test_answers_are_counted_and_shown(peer: Path) -> None:
+    node = Node(peer, "0.13")
+    try:
+        done = run("--to", node.address, "--json", "--rate", "3000", "--cluster-id", "laptop", THREE)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [each["type"] for each in answers].count("SynAck") == 188
+        assert answers[0]["source"] == node.address
+        assert "answered    376 of 376" in done.stderr, done.stderr
+        foreign = run("--to", node.address, "--rate", "3000", "--type", "Syn", THREE)
+        assert foreign.returncode == 1
+        assert "BadCluster  188" in foreign.stdout
+        assert "say its name with --cluster-id" in foreign.stderr
+    finally:
+        node.close()
+
+
+# --- to a sink ---
+
+
+def sent_to(sink: Sink, messages: Messages, tally: Tally | None = None) -> list[bytes]:
+    play(messages, ToNode(sink.address, tally or messages.tally), patience=0.0)
+    return sink.taken()
+
+
+def test_messages_arrive_unchanged_and_in_order(sink: Sink) -> None:
+    expected = [captured.data for captured in read_messages(THREE)]
+    assert sent_to(sink, Messages([THREE], pace=Pace(rate=5000))) == expected
+    assert sent_to(sink, Messages([THREE], pace=Pace(rate=5000), skip_refused=True)) == expected
+
+
+@pytest.mark.parametrize("pace", [Pace(speed=10), Pace(rate=2000)])
+def test_the_pace(sink: Sink, pace: Pace) -> None:
+    started = time.perf_counter()
+    sent_to(sink, Messages([THREE], pace=pace))
+    expected = 6.02 / 10 if pace.rate is None else 564 / 2000
+    assert expected * 0.95 < time.perf_counter() - started < expected + 2
+
+
+def test_due_moments_are_those_of_the_capture() -> None:
+    times = [float(captured.time) for captured in read_messages(THREE)]
+    twice = [message.due for message in Messages([THREE], passes=2, pace=Pace(speed=2))]
+    first, second = twice[: len(times)], twice[len(times) :]
+    assert first == pytest.approx([(each - times[0]) / 2 for each in times], abs=1e-5)
+    assert second == pytest.approx([first[-1] + due for due in first], abs=1e-5)
+
+
+def test_what_one_node_sent() -> None:
+    whole = list(read_messages(THREE))
+    expected = [captured.data for captured in whole if captured.source == "127.0.0.2:7280"]
+    node_id = next(
+        entry.node_id for entry in whole[1].message.digest if entry.gossip_advertise_addr == "127.0.0.2:7280"
+    )
+    for name in ("127.0.0.2:7280", "127.0.0.2", node_id):
+        assert [message.data for message in Messages([THREE], choice=Choice(sender=name))] == expected
+    assert "127.0.0.2:7280" in run("-w", os.devnull, "--from", "nobody", THREE).stderr
+
+
+def test_types_are_chosen() -> None:
+    kinds = [message.kind for message in Messages([THREE], choice=Choice(types=frozenset({"Ack"})))]
+    assert kinds == ["Ack"] * 188
+
+
+def test_refused_messages_are_passed_on_or_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "some.pcapng"
+    good = bytes(Chitchat() / ChitchatSyn(cluster_id="c"))
+    bad = bytes(Chitchat() / ChitchatAck(delta_blocks=b"\x09"))
+    with CaptureWriter(path) as out:
+        for data in (good, bad, good):
+            out.datagram(HERE, data, 10**18)
+    messages = Messages([path], rewriting=Rewriting(cluster_id="d"))
+    assert [message.data for message in messages][1] == bad
+    skipping = Messages([path], skip_refused=True)
+    assert [message.data for message in skipping] == [good, good]
+    assert skipping.tally.skipped == {"refused by nodes": 1}
+
+
+def test_another_pass_is_rewritten_anew() -> None:
+    wish = Rewriting(heartbeat_offset=1000)
+    syns = [each.data for each in Messages([THREE], rewriting=wish, passes=2, choice=Choice(frozenset({"Syn"})))]
+    assert len(syns) == 2 * 188
+    assert not set(syns[:188]) & set(syns[188:])
+
+
+# --- into a file, and onto an interface ---
+
+
+def test_a_written_capture_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "out.pcapng"
+    done = run("-w", path, "--cluster-id", "c", "--map-addr", "127.0.0.1=10.0.0.1", "--speed", "2", THREE)
+    assert done.returncode == 0, done.stderr
+    before, after = list(read_messages(THREE)), list(read_messages(path))
+    assert len(before) == len(after)
+    assert {captured.source for captured in after} == {"10.0.0.1:7280", "127.0.0.2:7280", "127.0.0.3:7280"}
+    assert {captured.message.cluster_id for captured in after if captured.message.type == "Syn"} == {"c"}
+    assert float(after[-1].time - after[0].time) == pytest.approx(float(before[-1].time - before[0].time) / 2)
+
+
+def test_packets_and_their_fragments_carry_right_checksums() -> None:
+    from scapy.layers.inet import IP, UDP
+    from scapy.layers.inet6 import IPv6
+
+    for ends, layer in ((HERE, IP), (Endpoints("::1", 1, "fe80::2", 2), IPv6)):
+        for data in (b"", b"odd", bytes(range(256)) * 200):
+            (packet,) = ip_packets(ends, data, 7)
+            again = layer(packet)
+            del again[UDP].chksum, again[UDP].len
+            if layer is IP:
+                del again.chksum, again.len
+            assert bytes(again) == packet
+            pieces = list(ip_packets(ends, data, 7, mtu=1500))
+            assert max(map(len, pieces)) <= 1500
+    assert len(list(ip_packets(HERE, bytes(65507), 7))) == 1
+
+
+def test_fragments_are_put_together_again(tmp_path: Path) -> None:
+    data = bytes(Chitchat() / ChitchatSyn(cluster_id="x" * 60000))
+    for ends in (HERE, Endpoints("::1", 7280, "::1", 7280)):
+        path = tmp_path / "fragments.pcapng"
+        with CaptureWriter(path) as out:
+            for packet in ip_packets(ends, data, 5, mtu=1500):
+                out.write(packet, 10**18, "a piece")
+        assert [captured.data for captured in read_messages(path)] == [data]
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not hasattr(socket, "AF_PACKET"), reason="whole packets need root on Linux")
+def test_whole_packets_reach_who_listens() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        try:
+            listening.bind(("127.0.0.3", 7280))
+        except OSError:
+            pytest.skip("something else listens at 127.0.0.3:7280")
+        listening.settimeout(10)
+        done = run("--as-captured", "-i", "lo", "--speed", "50", THREE)
+        assert done.returncode == 0, done.stderr
+        assert listening.recv(65536)[:2] == b"\x53\xb0"
+
+
+# --- as a command ---
+
+
+def test_targets_off_this_machine_are_refused() -> None:
+    done = run("--to", "192.0.2.1:7280", THREE)
+    assert done.returncode == 2
+    assert "--allow-remote" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "say where to"),
+        (["--to", "127.0.0.1:1", "--speed", "2", "--asap"], "choose one"),
+        (["--as-captured"], "belong together"),
+        (["--to", "127.0.0.1:1", "--map-node", "x"], "not OLD=NEW"),
+        (["--to", "127.0.0.1:1", "--map-addr", "x=y"], "not an IP address"),
+        (["-w", os.devnull, "--loop", "0"], "never end"),
+    ],
+)
+def test_wrong_usage_is_one_line(options: list[str], said: str) -> None:
+    done = run(*options, THREE)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_nobody_there_is_said(sink: Sink) -> None:
+    sink.socket.close()
+    done = run("--to", sink.text, "--asap", THREE)
+    assert done.returncode == 1
+    assert "nothing listens" in done.stderr
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_replay_says_what_it_sent(sink: Sink, stop: signal.Signals) -> None:
+    command = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "replay"]
+    options = ["--to", sink.text, "--loop", "0", "--rate", "500", str(THREE)]
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    sink.socket.settimeout(30)
+    for _ in range(20):
+        sink.socket.recv(65536)
+    process.send_signal(stop)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out.startswith("sent ")
+
+
+def test_a_capture_of_all_times_is_replayed(tmp_path: Path, sink: Sink) -> None:
+    messages = list(read_messages(THREE))[:2]
+    first, last = tmp_path / "first.pcapng", tmp_path / "last.pcapng"
+    for path, moment in ((first, 0), (last, 2**64 - 1)):
+        with CaptureWriter(path) as out:
+            out.datagram(Endpoints("127.0.0.1", 7280, "127.0.0.1", 7280), messages[0].data, moment)
+            out.datagram(Endpoints("127.0.0.1", 7280, "127.0.0.1", 7280), messages[1].data, 2**64 - 1)
+    written = tmp_path / "out.pcapng"
+    done = run("-w", written, first, last)
+    assert done.returncode == 0, done.stderr
+    assert [each.data for each in read_messages(written)] == [messages[n].data for n in (0, 1, 0, 1)]
+    process = subprocess.Popen(
+        [*REPLAY, "--to", sink.text, str(first)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    sink.socket.settimeout(30)
+    assert sink.socket.recv(65536) == messages[0].data  # the next is due in 584 years
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    assert re.match("sent +[01] messages", out)  # the first may not be counted yet
+    assert "Traceback" not in errors
