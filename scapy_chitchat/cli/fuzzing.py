@@ -15,14 +15,15 @@ from scapy_chitchat.capture import CaptureError, read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, Failure, complain, hush_scapy, stop_writing
 from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
-from scapy_chitchat.fuzz import STRATEGIES, Case, Context, Identity, cases
+from scapy_chitchat.fuzz import STRATEGIES, Case, Context, cases
 from scapy_chitchat.fuzz.building import entry
 from scapy_chitchat.fuzz.campaign import Campaign, Plan
-from scapy_chitchat.fuzz.finding import Finding, place_of, read_finding, write_finding
-from scapy_chitchat.fuzz.target import Target, TargetError
+from scapy_chitchat.fuzz.finding import CampaignFinding, place_of, read_finding, write_finding
+from scapy_chitchat.fuzz.target import Target, TargetDownError
 from scapy_chitchat.fuzz.trial import Trial, narrow_finding
 from scapy_chitchat.net.packets import Endpoints
 from scapy_chitchat.net.text import printable
+from scapy_chitchat.records.identity import ChitchatId
 from scapy_chitchat.records.makers import item_bytes
 from scapy_chitchat.replay.rewrite import canonical_address
 from scapy_chitchat.wire.protocol import UDP_PORTS
@@ -54,7 +55,7 @@ def parse_context(strategies: Sequence[str], captures: Sequence[str], cluster_id
     if receiver:
         try:
             node_id, generation_id, address = receiver.rsplit(",", 2)
-            own = Identity(node_id, int(generation_id), canonical_address(address))
+            own = ChitchatId(node_id, int(generation_id), canonical_address(address))
             item_bytes(entry(own))
         except ValueError:
             raise ValueError(f"{receiver!r} is not ID,GENERATION,IP:PORT") from None
@@ -136,7 +137,7 @@ def run_campaign(
         campaign.run()
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except TargetError as error:
+    except TargetDownError as error:
         trouble = str(error)
     finally:
         target.close()
@@ -187,7 +188,7 @@ def _report(campaign: Campaign) -> Iterable[str]:
         yield from _described(number, finding)
 
 
-def _described(number: int, finding: Finding) -> Iterable[str]:
+def _described(number: int, finding: CampaignFinding) -> Iterable[str]:
     tried = f"reproduced {finding.reproduced} of {finding.tries}" if finding.tries else "not tried again"
     first = f"{finding.strategy}, after {finding.after_seconds:.0f} s"
     yield f"  {number}. {printable(finding.group)}"
@@ -202,7 +203,7 @@ def _described(number: int, finding: Finding) -> Iterable[str]:
 
 def _opened(
     folder: str, to: str, spawn: str | None, allow_remote: bool, patience: float = 5.0
-) -> tuple[Finding, Target]:
+) -> tuple[CampaignFinding, Target]:
     hush_scapy()
     stop_on_sigterm()
     try:
@@ -227,7 +228,7 @@ def reproduce_finding(folder: str, to: str, spawn: str | None, tries: int, patie
             failed += failure is not None
             what = "lives" if failure is None else printable(failure.symptom[:120])
             print(f"{number} of {tries}: {what}{'' if same or failure is None else ', which is another failure'}")
-    except TargetError as error:
+    except TargetDownError as error:
         raise Failure(str(error)) from None
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -257,7 +258,7 @@ def minimize_finding(folder: str, to: str, spawn: str | None, seconds: float, al
         target.start()
         narrow_finding(finding, target, (), seconds, tell)
         finding.spawn, finding.to = target.command, place_of(target.address)
-    except TargetError as error:
+    except TargetDownError as error:
         raise Failure(str(error)) from None
     except KeyboardInterrupt:
         code = INTERRUPTED

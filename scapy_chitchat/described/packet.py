@@ -56,6 +56,8 @@ class WirePacket(Packet):
 
     __slots__ = ["broken", "off_wire", "trouble"]
     fields_desc: ClassVar[list[Any]] = []
+    field_docs: ClassVar[Mapping[str, str]] = {}
+    """What the values of the layer are, in a sentence each, by the names that packets and records have for them."""
 
     off_wire: Mapping[str, tuple[Any, Any]] | None
     trouble: BreakOff | None

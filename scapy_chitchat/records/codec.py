@@ -13,7 +13,7 @@ tells code, offset and reason, and what could be read before.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -32,18 +32,18 @@ from scapy_chitchat.described.fields import (
     pull_fields,
 )
 from scapy_chitchat.described.lists import FAST_READ_FAILED, BlocksField, ItemsField
+from scapy_chitchat.records.base import Record, as_in_json
+from scapy_chitchat.records.classes import MESSAGE_CLASSES, Message
 from scapy_chitchat.records.makers import (
     RECORDS,
     WRITERS,
-    Record,
-    as_in_json,
     item_bytes,
     list_reader,
-    message_class,
     record_class,
 )
-from scapy_chitchat.records.makers import Message as Message
+from scapy_chitchat.records.sequence import check_sequence
 from scapy_chitchat.wire import layers
+from scapy_chitchat.wire.headers import HEADER_SIZE, HEADERS
 from scapy_chitchat.wire.protocol import STREAM_LIMIT, ProtocolVersion
 from scapy_chitchat.wire.stream import decompress_block
 
@@ -166,7 +166,7 @@ def _message_source(layer: type[Packet], version: int) -> Source:
         else:
             source.add(f"{bare.name}, = {source.name(bare.struct.unpack_from, 'unpack')}(_data, _pos)")
             source.add(f"_pos += {bare.sz}")
-    made = message_class(layer)
+    made = MESSAGE_CLASSES[layer]
     values = [f"tuple({name})" if _is_list(layer, name) else name for name in made.__struct_fields__[2:]]
     arguments = ", ".join([str(version), repr(layers.TYPE_NAMES[layer]), *values])
     message = f"{source.name(made, 'Message')}({arguments})"
@@ -193,17 +193,9 @@ def _compiled(source: Source, name: str) -> Any:
     return names[name]
 
 
-HEADERS: dict[bytes, tuple[type[Packet], int]] = {
-    bytes(layers.Chitchat(version=version, type=kind)): (layer, int(version))
-    for kind, layer in layers.MESSAGES.items()
-    for version in ProtocolVersion
-}
-"""Every header that a node takes: the layer of the body and the version."""
-
-HEADER_SIZE = len(next(iter(HEADERS)))
-"""Bytes before the body of a message."""
 _READERS: dict[bytes, MessageReader] = {
-    header: _compiled(_message_source(layer, version), "read_message") for header, (layer, version) in HEADERS.items()
+    header: _compiled(_message_source(layers.MESSAGES[kind], version), "read_message")
+    for header, (kind, version) in HEADERS.items()
 }
 
 
@@ -227,7 +219,7 @@ def decode_whole(data: bytes, limit: int = STREAM_LIMIT) -> Decoded:
         decoded = _decode_carefully(bytes(data), limit)
     if decoded.streams and hasattr(decoded.message, "delta"):
         try:
-            _check_sequence(decoded.message.delta)
+            check_sequence(decoded.message.delta)
         except BreakOff as trouble:
             raise DecodeError.of(trouble, msgspec.structs.asdict(decoded.message)) from None
     return decoded
@@ -244,7 +236,7 @@ def _decode_carefully(data: bytes, limit: int) -> Decoded:
         layer = layers.MESSAGES[header["type"]]
         scope = Scope(body, Scope(header))
         pull_fields(layer, cursor, scope, RECORDS)
-        message = message_class(layer)(*_arguments(layer, header, body))
+        message = MESSAGE_CLASSES[layer](*_arguments(layer, header, body))
         streams = (Stream(held.field, bytes(held.data), held.start, held.end) for held in scope.held.values())
         return Decoded(message, cursor.pos, tuple(streams))
     except BreakOff as trouble:
@@ -254,7 +246,7 @@ def _decode_carefully(data: bytes, limit: int) -> Decoded:
 def _arguments(layer: type[Packet], header: dict[str, Any], body: dict[str, Any]) -> Iterator[Any]:
     yield header["version"]
     yield layers.TYPE_NAMES[layer]
-    for name in message_class(layer).__struct_fields__[2:]:
+    for name in MESSAGE_CLASSES[layer].__struct_fields__[2:]:
         yield tuple(body[name]) if _is_list(layer, name) else body[name]
 
 
@@ -262,45 +254,9 @@ def _as_far_as_read(layer: type[Packet] | None, header: dict[str, Any], body: di
     """What was read of a message that a node refuses, in the order of its JSON."""
     if layer is None:
         return {}
-    names = message_class(layer).__struct_fields__[2:]
+    names = MESSAGE_CLASSES[layer].__struct_fields__[2:]
     read = {name: body[name] for name in names if body.get(name, ABSENT) is not ABSENT}
     return {"version": header["version"], "type": layers.TYPE_NAMES[layer], **read}
-
-
-# --- operations as a sequence ---
-
-_NodeOp, _KeyValueOp, _SetMaxVersionOp = map(record_class, (layers.NodeOp, layers.KeyValueOp, layers.SetMaxVersionOp))
-
-
-def _check_sequence(delta: Sequence[Any]) -> None:
-    """What a node wants of the operations of a delta as a whole (delta.rs, DeltaBuilder).
-
-    A section starts with a Node operation, of a node that has none yet; the versions of its key-values rise, from above
-    0 or above the SetMaxVersion before them. Raises BreakOff at the first operation that does not fit.
-    """
-    known = set()
-    highest = None
-    for index, op in enumerate(delta):
-        kind = type(op)
-        if kind is _NodeOp:
-            identity = (op.node_id, op.generation_id, op.gossip_advertise_addr)
-            if identity in known:
-                raise _out_of_sequence(delta, index, "duplicate-node", f"a second section of node {op.node_id!r}")
-            known.add(identity)
-            highest = 0
-        elif highest is None:
-            raise _out_of_sequence(delta, index, "no-node", "there is no Node operation before this one")
-        elif kind is _SetMaxVersionOp:
-            highest = op.max_version
-        else:
-            if op.version <= highest:
-                reason = f"version {op.version} of key {op.key!r} is not above {highest}, the highest of its section"
-                raise _out_of_sequence(delta, index, "version-order", reason)
-            highest = op.version
-
-
-def _out_of_sequence(delta: Sequence[Any], index: int, code: str, reason: str) -> BreakOff:
-    return BreakOff(code, sum(len(item_bytes(op)) for op in delta[:index]), reason, "delta")
 
 
 # --- the encoder ---
@@ -387,9 +343,11 @@ def _write_alone(field: Any, message: Message) -> None:
             raise ValueError(f"{measured}: {size:,} is more than {field.name} can say") from None
 
 
-_MESSAGE_LAYERS = {message_class(layer): layer for layer in layers.MESSAGES.values()}
-_HEADER_BYTES = {key: header for header, key in HEADERS.items()}
+_MESSAGE_LAYERS = {made: layer for layer, made in MESSAGE_CLASSES.items()}
+_HEADER_BYTES: dict[tuple[type[Packet], int], bytes] = {
+    (layers.MESSAGES[kind], version): header for header, (kind, version) in HEADERS.items()
+}
 _MESSAGE_WRITERS: dict[tuple[type[Message], int], Callable[[Message], bytes]] = {
-    (message_class(layer), version): _compiled(_writing_source(layer, version), "write_message")
-    for layer, version in HEADERS.values()
+    (MESSAGE_CLASSES[layer], version): _compiled(_writing_source(layer, version), "write_message")
+    for layer, version in _HEADER_BYTES
 }

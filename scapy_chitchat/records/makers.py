@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The classes of records, and the bytes of those that stand in lists.
+"""What the compiled readers and writers need to know to make records, and to write them (see compiler.py).
 
-They are made from the layers' fields: computed fields (lengths, counts, blocks) and tags are left out, an address and
-its port become one socket address, a number of an enum its name. Here is also what the compiled readers and writers
-need to know to make records, and to write them (see compiler.py).
+Which values a record has is said in values.py, the classes are written out in classes.py. Here is also the way back:
+the bytes of a record that stands in a list, and what is wrong with one that no wire can hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Union, cast
+from typing import Any
 
-import msgspec
 from scapy.packet import Packet
 
 from scapy_chitchat.described.compiler import FAST_WRITE_FAILED, ListReader, Source, compile_list_reader, compile_writer
@@ -20,102 +18,33 @@ from scapy_chitchat.described.cursor import BreakOff
 from scapy_chitchat.described.fields import (
     AddressField,
     KnownByteField,
-    MagicField,
     PortField,
     StringField,
-    TagField,
-    inner,
-    measured_by,
 )
 from scapy_chitchat.described.lists import ItemsField
 from scapy_chitchat.net.addresses import address_bytes, address_text, join_address, split_address
+from scapy_chitchat.records.base import Record
+from scapy_chitchat.records.classes import ITEM_CLASSES
+from scapy_chitchat.records.generate import item_source, made_for
+from scapy_chitchat.records.values import values_of
 from scapy_chitchat.wire import layers
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """An item of a digest or a delta."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The record as in JSON."""
-        return as_in_json(self)
-
-
-class Message(Record, frozen=True, gc=False):
-    """A message; its fields follow its type."""
-
-    if TYPE_CHECKING:  # which of the last three there are depends on the type
-        version: int
-        type: str
-        cluster_id: str
-        digest: tuple[Any, ...]
-        delta: tuple[Any, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The message as in JSON: version, type, and what the type has of cluster_id, digest and delta."""
-        return as_in_json(self)
-
-
-def as_in_json(value: Any) -> dict[str, Any]:
-    """A record, or a dict of values of records, as JSON has it."""
-    return msgspec.json.decode(msgspec.json.encode(value))  # type: ignore[no-any-return]
-
 
 # --- the classes ---
 
 
-def _is_plain(field: Any) -> bool:
-    """Whether a field says something that no other field says."""
-    return not (measured_by(field) or isinstance(field, (TagField, MagicField, PortField)))
-
-
-def _record_fields(layer: type[Packet]) -> Iterator[tuple[str, Any, Any]]:
-    """Name, type and field of each value of a record of ``layer``, in wire order."""
-    for field in map(inner, layer.fields_desc):
-        if not _is_plain(field):
-            continue
-        if isinstance(field, AddressField):
-            yield field.joined_as, str, field
-        elif isinstance(field, StringField):
-            yield field.name, str, field
-        elif isinstance(field, KnownByteField):
-            yield field.name, Literal[tuple(field.i2s.values())], field
-        elif isinstance(field, ItemsField):
-            yield field.name, _tuple_of(field), field
-        else:
-            yield field.name, int, field
-
-
-def _tuple_of(field: ItemsField) -> Any:
-    return tuple[Union[tuple(record_class(layer) for layer in field.layers)], ...]  # type: ignore[misc]  # noqa: UP007
-
-
 @cache
 def record_class(layer: type[Packet]) -> type[Record]:
-    """The record class of an item's layer: the same name, and in JSON, where the layer has a tag, its ``op``."""
-    tag = layer.fields_desc[0]
-    tagged: Any = {"tag_field": "op", "tag": tag.default_name()} if isinstance(tag, TagField) else {}
-    fields = [(name, kind) for name, kind, _ in _record_fields(layer)]
-    made = msgspec.defstruct(layer.__name__, fields, bases=(Record,), module=__name__, frozen=True, gc=False, **tagged)
-    return cast(type[Record], made)
-
-
-@cache
-def message_class(layer: type[Packet]) -> type[Message]:
-    """The record class of a message's layer. Lists come last."""
-    named = sorted(_record_fields(layer), key=lambda entry: isinstance(entry[2], ItemsField))
-    name = layers.TYPE_NAMES[layer]
-    fields: list[Any] = [("version", int), ("type", Literal[name]), *((name, kind) for name, kind, _ in named)]
-    made = msgspec.defstruct(name, fields, bases=(Message,), module=__name__, frozen=True, gc=False)
-    return cast(type[Message], made)
+    """The record class of an item's layer; for one of another description it is made when it is first asked for."""
+    return ITEM_CLASSES.get(layer) or made_for(item_source(layer), layer.__name__)
 
 
 def json_names() -> dict[str, set[str]]:
     """The names in the JSON of messages; where there are items, the names in theirs."""
     names: dict[str, set[str]] = {"version": set(), "type": set()}
     for layer in layers.MESSAGES.values():
-        for name, _, field in _record_fields(layer):
-            below = names.setdefault(name, set())
-            for item in map(record_class, field.layers) if isinstance(field, ItemsField) else ():
+        for value in values_of(layer):
+            below = names.setdefault(value.name, set())
+            for item in map(record_class, value.field.layers) if isinstance(value.field, ItemsField) else ():
                 tag = item.__struct_config__.tag_field
                 below.update(item.__struct_fields__, [tag] if tag else [])
     return names
@@ -164,7 +93,7 @@ class _RecordSink:
     def expression(self, layer: type[Packet], source: Source) -> str:
         """A call of the record's class."""
         values = []
-        for name, _, field in _record_fields(layer):
+        for name, _, _, field in values_of(layer):
             if isinstance(field, AddressField):
                 values.append(f"{source.name(_socket_addresses, 'addresses')}[{field.name}_raw]")
             elif isinstance(field, KnownByteField):
@@ -208,7 +137,7 @@ class _RecordSink:
 
 
 def _values_of_record(layer: type[Packet], values: dict[str, Any]) -> Iterator[Any]:
-    for name, _, field in _record_fields(layer):
+    for name, _, _, field in values_of(layer):
         if isinstance(field, AddressField):
             yield join_address(values[field.name], values[field.port])
         elif isinstance(field, KnownByteField):
@@ -250,7 +179,7 @@ def _why_unwritable(item: Record, error: Exception) -> str:
     if layer is None:
         return f"{item!r} is no item of a digest or a delta"
     values: dict[str, Any] = {}
-    for name, _, field in _record_fields(layer):
+    for name, _, _, field in values_of(layer):
         try:
             values.update(_layer_values(field, getattr(item, name)))
         except ValueError as told:
@@ -277,7 +206,3 @@ def _layer_values(field: Any, value: Any) -> dict[str, Any]:
             raise ValueError(f"{value!r} is none of {', '.join(field.s2i)}")
         return {field.name: field.s2i[value]}
     return {field.name: value}
-
-
-# pickle finds a class by its name in its module
-globals().update({made.__name__: made for made in (*_ITEM_LAYERS, *map(message_class, layers.MESSAGES.values()))})

@@ -35,6 +35,7 @@ from scapy_chitchat.described.fields import (
 )
 from scapy_chitchat.described.lists import ItemsField
 from scapy_chitchat.described.packet import PACKETS, WirePacket
+from scapy_chitchat.records import classes
 from scapy_chitchat.records.makers import RECORDS, record_class
 from tests.support import ROOT
 
@@ -180,7 +181,7 @@ def test_a_message_that_no_wire_can_hold_is_refused_by_encode() -> None:
         ({"cluster_id": None}, "cluster_id: object of type 'NoneType' has no len()"),
         ({"version": []}, "version: there is no []"),
         ({"digest": (5,)}, "digest: 5 does not belong there"),
-        ({"digest": (record_class(NodeOp)("n", 1, "127.0.0.1:1", 0, 0),)}, "NodeOp(node_id='n', "),
+        ({"digest": (classes.NodeOp("n", 1, "127.0.0.1:1", 0, 0),)}, "NodeOp(node_id='n', "),
         ({"digest": 5}, "digest: object of type 'int' has no len()"),
     ):
         with pytest.raises(ValueError, match=re.escape(why)):
@@ -197,7 +198,8 @@ def test_a_field_added_to_a_layer_is_in_packets_records_and_json() -> None:
             LELongField("number", 0),
             *more,
         ]
-        return type(WirePacket)(name, (WirePacket,), {"fields_desc": fields})
+        docs = {field.name: "A value." for field in fields}
+        return type(WirePacket)(name, (WirePacket,), {"fields_desc": fields, "field_docs": docs})
 
     before, after = layer("ToyBefore"), layer("ToyAfter", LEIntField("added", 5))
     for toy, expected in ((before, {}), (after, {"added": 9})):
