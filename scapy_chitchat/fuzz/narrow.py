@@ -128,7 +128,7 @@ class Narrower:
         """Fewest entries of the digest, then fewest sections of the delta, then fewest operations."""
         entries = fewest(digest_of(message), lambda kept: fails(_with(message, digest=kept)))
         message = _with(message, digest=entries)
-        whole = fewest(list(sections(delta_of(message))), lambda kept: fails(_with(message, delta=joined(kept))))
+        whole = fewest(sections(delta_of(message)), lambda kept: fails(_with(message, delta=joined(kept))))
         fewest(joined(whole), lambda kept: fails(_with(message, delta=kept)))
 
     def _shortest_values(self, message: Message, fails: MessageFails) -> None:

@@ -155,7 +155,7 @@ def _delta_remarks(delta: Sequence[DeltaItem]) -> Iterator[Finding]:
             yield finding("reset", _size(delta[: section.place]), detail, "delta")
         highest = 0
         for index, op in enumerate(section.changes, section.place + 1):
-            if isinstance(op, KeyValueOp):
+            if type(op) is KeyValueOp:
                 highest = op.version
                 if op.key >= "\x80":
                     yield finding("non-ascii-key", _size(delta[:index]), f"the key is {op.key!r}", "delta")

@@ -7,7 +7,7 @@ Lengths, counts and blocks are left out, since they follow from the values; an a
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, final
 
 from scapy.packet import Packet
 
@@ -18,6 +18,7 @@ Status: TypeAlias = Literal["Set", "Delete", "DeleteAfterTtl"]
 """What a status may be."""
 
 
+@final
 class NodeDigest(Record, frozen=True, gc=False):
     """An entry of a digest: how much its sender knows of one node."""
 
@@ -35,6 +36,7 @@ class NodeDigest(Record, frozen=True, gc=False):
     """The highest version of the node's state that the sender has."""
 
 
+@final
 class NodeOp(Record, frozen=True, gc=False, tag_field="op", tag="Node"):
     """Opens the section of one node: the operations that follow are about it."""
 
@@ -50,6 +52,7 @@ class NodeOp(Record, frozen=True, gc=False, tag_field="op", tag="Node"):
     """The section tells of what is above this version; 0 where it tells of everything."""
 
 
+@final
 class KeyValueOp(Record, frozen=True, gc=False, tag_field="op", tag="KeyValue"):
     """A change of one key of the node whose section this is."""
 
@@ -63,6 +66,7 @@ class KeyValueOp(Record, frozen=True, gc=False, tag_field="op", tag="KeyValue"):
     """Set, Delete (a tombstone until it is collected), or DeleteAfterTtl (seen until it is collected)."""
 
 
+@final
 class SetMaxVersionOp(Record, frozen=True, gc=False, tag_field="op", tag="SetMaxVersion"):
     """The version of a node that has no key-values to show for it any more."""
 
@@ -78,6 +82,7 @@ Item: TypeAlias = NodeDigest | NodeOp | KeyValueOp | SetMaxVersionOp
 """Whatever stands in a list of a message."""
 
 
+@final
 class Syn(Record, frozen=True, gc=False):
     """Opens a handshake: what I know of whom."""
 
@@ -91,6 +96,7 @@ class Syn(Record, frozen=True, gc=False):
     """How much the sender knows of each node, in the order of the wire."""
 
 
+@final
 class SynAck(Record, frozen=True, gc=False):
     """Answers a Syn: what I know of whom, and what your digest says you lack."""
 
@@ -104,6 +110,7 @@ class SynAck(Record, frozen=True, gc=False):
     """What the receiver lacks: sections, each opened by a Node operation."""
 
 
+@final
 class Ack(Record, frozen=True, gc=False):
     """Closes a handshake: what your digest says you lack."""
 
@@ -115,6 +122,7 @@ class Ack(Record, frozen=True, gc=False):
     """What the receiver lacks: sections, each opened by a Node operation."""
 
 
+@final
 class BadCluster(Record, frozen=True, gc=False):
     """Answers a Syn of another cluster."""
 

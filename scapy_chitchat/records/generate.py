@@ -37,7 +37,7 @@ Lengths, counts and blocks are left out, since they follow from the values; an a
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, final
 
 from scapy.packet import Packet
 
@@ -132,7 +132,7 @@ def _union(name: str, members: Sequence[type[Packet] | str], doc: str) -> str:
 
 def _class(layer: type[Packet], name: str, arguments: str, fields: Iterable[str]) -> str:
     doc = _docstring(" ".join((layer.__doc__ or "").split("\n\n")[0].split()))
-    return "\n".join([f"class {name}(Record, frozen=True, gc=False{arguments}):", doc, "", *fields, ""])
+    return "\n".join(["@final", f"class {name}(Record, frozen=True, gc=False{arguments}):", doc, "", *fields, ""])
 
 
 def _field(layer: type[Packet], name: str, annotation: str, default: str = "") -> str:

@@ -7,9 +7,10 @@ node.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
+import msgspec
 from msgspec import structs
 
 from scapy_chitchat.records.classes import DeltaItem, KeyValueOp, Message, NodeDigest, NodeOp, SetMaxVersionOp
@@ -29,7 +30,7 @@ def delta_of(message: Message | None) -> tuple[DeltaItem, ...]:
     return message.delta if message is not None and hasattr(message, "delta") else ()
 
 
-class Section(NamedTuple):
+class Section(msgspec.Struct, frozen=True, gc=False):
     """What a delta tells of one node."""
 
     node: NodeOp
@@ -45,7 +46,7 @@ class Section(NamedTuple):
 
     def about(self, node: ChitchatId) -> Section:
         """The same about another node."""
-        return self._replace(node=identified(self.node, node))
+        return structs.replace(self, node=identified(self.node, node))
 
 
 def joined(delta: Iterable[Section]) -> tuple[DeltaItem, ...]:
@@ -55,25 +56,23 @@ def joined(delta: Iterable[Section]) -> tuple[DeltaItem, ...]:
 
 def reached(change: Change) -> int:
     """The version that an operation brings its node to."""
-    return change.version if isinstance(change, KeyValueOp) else change.max_version
+    return change.version if type(change) is KeyValueOp else change.max_version
 
 
-def sections(delta: Sequence[DeltaItem]) -> Iterator[Section]:
+def sections(delta: Sequence[DeltaItem]) -> list[Section]:
     """The sections of a delta. Raises ValueError where an operation stands before any Node operation."""
-    if delta and not isinstance(delta[0], NodeOp):
+    found: list[Section] = []
+    end = len(delta)
+    for place in range(end - 1, -1, -1):
+        node = delta[place]
+        if type(node) is NodeOp:
+            changes: Sequence[Any] = delta[place + 1 : end]  # a checker does not know that no Node operation is left
+            found.append(Section(node, changes, place))
+            end = place
+    if end:
         raise ValueError("the delta has an operation before any Node operation: it is about no node")
-    node: NodeOp | None = None
-    place = 0
-    changes: list[Change] = []
-    for index, op in enumerate(delta):
-        if isinstance(op, NodeOp):
-            if node is not None:
-                yield Section(node, changes, place)
-            node, place, changes = op, index, []
-        else:
-            changes.append(op)
-    if node is not None:
-        yield Section(node, changes, place)
+    found.reverse()
+    return found
 
 
 # --- other identities ---

@@ -215,7 +215,7 @@ class Rewriter:
         renamed = [section.about(self._new_id(id_of(section.node))) for section in sections(delta)]
         _check_that_all_differ(renamed)
         if self._reader:
-            renamed = [each._replace(node=self._reader.reads(each.node, each.reached)) for each in renamed]
+            renamed = [structs.replace(each, node=self._reader.reads(each.node, each.reached)) for each in renamed]
         return joined(renamed)
 
     def _new_id(self, old: ChitchatId) -> ChitchatId:
