@@ -25,10 +25,11 @@ from typing import Any
 from msgspec import structs
 
 from scapy_chitchat import DecodeError, Message, encode
+from scapy_chitchat.records.addresses import sort_key
 from scapy_chitchat.records.classes import DeltaItem, KeyValueOp, SetMaxVersionOp
-from scapy_chitchat.records.codec import Decoded, decode_whole
+from scapy_chitchat.records.codec import decode_whole
 from scapy_chitchat.records.identity import id_of
-from scapy_chitchat.records.makers import sort_key
+from scapy_chitchat.records.makers import Decoded
 from scapy_chitchat.records.sections import Section, sections
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 from tests.mutations import Mutator

@@ -19,7 +19,8 @@ from scapy_chitchat.capture.frames import CaptureError, CaptureFile, Frame, Sour
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.records.checks import Finding, finding, refusal, remarks
 from scapy_chitchat.records.classes import Message
-from scapy_chitchat.records.codec import Decoded, DecodeError, decode_whole
+from scapy_chitchat.records.codec import DecodeError, decode_whole
+from scapy_chitchat.records.makers import Decoded
 from scapy_chitchat.wire.headers import looks_like_message
 from scapy_chitchat.wire.protocol import STREAM_LIMIT, UDP_PORTS
 

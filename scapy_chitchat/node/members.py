@@ -17,6 +17,7 @@ from typing import cast
 
 import msgspec
 
+from scapy_chitchat.records.addresses import sort_key
 from scapy_chitchat.records.classes import (
     BadCluster,
     DeltaItem,
@@ -30,7 +31,7 @@ from scapy_chitchat.records.classes import (
 )
 from scapy_chitchat.records.codec import encode
 from scapy_chitchat.records.identity import ChitchatId, id_of
-from scapy_chitchat.records.makers import item_bytes, sort_key
+from scapy_chitchat.records.makers import item_bytes
 from scapy_chitchat.records.sections import sections
 from scapy_chitchat.wire.protocol import BLOCK_SIZE, MAX_DATAGRAM
 

@@ -12,11 +12,12 @@ from itertools import pairwise
 from operator import lt
 from typing import NamedTuple
 
-from scapy_chitchat.described.fields import inner
+from scapy_chitchat.described.conditions import inner
+from scapy_chitchat.records.addresses import sort_key
 from scapy_chitchat.records.base import JsonObject
 from scapy_chitchat.records.classes import DeltaItem, Item, KeyValueOp, NodeDigest
-from scapy_chitchat.records.codec import Decoded, DecodeError, decode_whole
-from scapy_chitchat.records.makers import item_bytes, sort_key
+from scapy_chitchat.records.codec import DecodeError, decode_whole
+from scapy_chitchat.records.makers import Decoded, item_bytes
 from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from scapy_chitchat.wire import layers
 from scapy_chitchat.wire.headers import HEADER_SIZE

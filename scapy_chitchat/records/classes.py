@@ -14,9 +14,6 @@ from scapy.packet import Packet
 from scapy_chitchat.records.base import Record
 from scapy_chitchat.wire import layers
 
-Status: TypeAlias = Literal["Set", "Delete", "DeleteAfterTtl"]
-"""What a status may be."""
-
 
 @final
 class NodeDigest(Record, frozen=True, gc=False):
@@ -72,6 +69,10 @@ class SetMaxVersionOp(Record, frozen=True, gc=False, tag_field="op", tag="SetMax
 
     max_version: int
     """The highest version of the node's state."""
+
+
+Status: TypeAlias = Literal["Set", "Delete", "DeleteAfterTtl"]
+"""What a status may be."""
 
 
 DeltaItem: TypeAlias = NodeOp | KeyValueOp | SetMaxVersionOp

@@ -10,15 +10,18 @@ compares the file with what this module would write.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 from scapy.packet import Packet
 
-from scapy_chitchat.described.fields import KnownByteField, TagField, inner
-from scapy_chitchat.described.lists import ItemsField
+from scapy_chitchat.described.facts import FACTS
+from scapy_chitchat.described.fields import TagField
+from scapy_chitchat.described.messages import type_name
+from scapy_chitchat.described.packet import WirePacket
 from scapy_chitchat.records.base import Record
-from scapy_chitchat.records.values import Value, names_of, values_of
+from scapy_chitchat.records.values import Alias, message_fields, record_fields
 from scapy_chitchat.wire import layers
 
 PATH = Path(__file__).with_name("classes.py")
@@ -47,36 +50,42 @@ from scapy_chitchat.wire import layers
 
 
 def generated() -> str:
-    """The text of classes.py. Raises TypeError for a value that no layer documents."""
-    items, messages = layers.ITEMS, layers.MESSAGES.values()
+    """The text of classes.py. Raises TypeError for a value that no layer has a word on."""
+    items: dict[type[Packet], str] = {layer: layer.__name__ for layer in layers.ITEMS}
+    messages: dict[type[Packet], str] = {layer: type_name(layer) for layer in layers.MESSAGES.values()}
+    for layer in (*items, *messages):
+        _demand_docs(layer)
     parts = [
-        *_names([*items, *messages]),
-        *(item_source(layer) for layer in items),
-        *_unions(messages),
-        _union("Item", items, "Whatever stands in a list of a message."),
-        *(message_source(layer, layers.TYPE_NAMES[layer]) for layer in messages),
-        _union("Message", [layers.TYPE_NAMES[layer] for layer in messages], "A message of any type."),
-        _table("ITEM_CLASSES", "Item", {layer: layer.__name__ for layer in items}),
-        _table("MESSAGE_CLASSES", "Message", {layer: layers.TYPE_NAMES[layer] for layer in messages}),
+        *map(item_source, items),
+        *(_alias(each) for each in _aliases([*items, *messages])),
+        _alias(Alias("Item", " | ".join(items.values()), "Whatever stands in a list of a message.")),
+        *map(message_source, messages),
+        _alias(Alias("Message", " | ".join(messages.values()), "A message of any type.")),
+        _table("ITEM_CLASSES", "Item", items),
+        _table("MESSAGE_CLASSES", "Message", messages),
     ]
-    return f"{_HEAD}\n" + "\n\n".join(parts)
+    return f"{_HEAD}\n\n" + "\n\n".join(parts)
 
 
 def item_source(layer: type[Packet]) -> str:
     """The class of an item's layer: the layer's name and, where it has a tag, that as ``op`` in JSON."""
     tag = layer.fields_desc[0]
-    tagged = f', tag_field="op", tag="{tag.default_name()}"' if isinstance(tag, TagField) else ""
-    fields = (_field(layer, value.name, value.annotation) for value in values_of(layer))
+    tagged = f', tag_field="op", tag="{cast(TagField, tag).default_name()}"' if FACTS.of(tag).is_tag else ""
+    fields = [_value(layer, kind.name(field), kind.annotation(field)) for field, kind in record_fields(layer)]
     return _class(layer, layer.__name__, tagged, fields)
 
 
-def message_source(layer: type[Packet], name: str) -> str:
-    """The class of the layer of a message of type ``name``. Lists come last; what stands in every header has its
-    default, and so has everything behind it."""
+def message_source(layer: type[Packet]) -> str:
+    """The class of a message's layer, named as its type. What stands in every header has a default, and so has all
+    that follows."""
+    name = type_name(layer)
     fields = [
-        _field(layer, "version", "int", "0"),
-        _field(layer, "type", f'Literal["{name}"]', f'"{name}"'),
-        *(_field(layer, value.name, _in_message(value), value.default) for value in _lists_last(layer)),
+        _value(layer, "version", "int", "0"),
+        _value(layer, "type", f'Literal["{name}"]', f'"{name}"'),
+        *(
+            _value(layer, kind.name(field), kind.annotation(field), kind.default(field))
+            for field, kind in message_fields(layer)
+        ),
     ]
     return _class(layer, name, "", fields)
 
@@ -91,43 +100,28 @@ def made_for(source: str, name: str) -> type[Record]:
 # --- parts of the text ---
 
 
-def _lists_last(layer: type[Packet]) -> list[Value]:
-    return sorted(values_of(layer), key=lambda value: isinstance(value.field, ItemsField))
+def _demand_docs(layer: type[Packet]) -> None:
+    for name in (kind.name(field) for field, kind in record_fields(layer)):
+        if name not in _docs(layer):
+            raise TypeError(f"{layer.__name__}.{name}: field_docs has no word on what it is")
 
 
-def _in_message(value: Value) -> str:
-    """The type of a message's value: items of several kinds by the name that they have together."""
-    several = isinstance(value.field, ItemsField) and len(value.field.layers) > 1
-    return f"tuple[{_union_name(value.field)}, ...]" if several else value.annotation
+def _docs(layer: type[Packet]) -> Mapping[str, str]:
+    return cast(type[WirePacket], layer).field_docs
 
 
-def _union_name(field: ItemsField) -> str:
-    return f"{field.name.title()}Item"
+def _aliases(described: Iterable[type[Packet]]) -> Iterator[Alias]:
+    """The named types of values. Raises TypeError where two have one name."""
+    known: dict[str, Alias] = {}
+    for field, kind in (each for layer in described for each in record_fields(layer)):
+        alias = kind.alias(field)
+        if alias and known.setdefault(alias.name, alias) != alias:
+            raise TypeError(f"{alias.name}: {known[alias.name].meaning} for one field, {alias.meaning} for another")
+    yield from known.values()
 
 
-def _names(described: Iterable[type[Packet]]) -> Iterator[str]:
-    """For each value that is a name of an enum, which names there are. Raises TypeError where two have one name."""
-    known: dict[str, str] = {}
-    for value in (value for layer in described for value in values_of(layer)):
-        if isinstance(value.field, KnownByteField):
-            names = names_of(value.field)
-            if known.setdefault(value.annotation, names) != names:
-                raise TypeError(f"{value.name}: two fields of this name that are numbers of different enums")
-    for name, names in known.items():
-        yield f'{name}: TypeAlias = {names}\n"""What a {name.lower()} may be."""\n'
-
-
-def _unions(messages: Iterable[type[Packet]]) -> Iterator[str]:
-    """For each list of items of several kinds, their union."""
-    fields = {field.name: field for layer in messages for field in map(inner, layer.fields_desc)}
-    for field in fields.values():
-        if isinstance(field, ItemsField) and len(field.layers) > 1:
-            yield _union(_union_name(field), field.layers, f"What may stand in a {field.name}.")
-
-
-def _union(name: str, members: Sequence[type[Packet] | str], doc: str) -> str:
-    names = " | ".join(each if isinstance(each, str) else each.__name__ for each in members)
-    return f'{name}: TypeAlias = {names}\n"""{doc}"""\n'
+def _alias(alias: Alias) -> str:
+    return f'{alias.name}: TypeAlias = {alias.meaning}\n"""{alias.doc}"""\n'
 
 
 def _class(layer: type[Packet], name: str, arguments: str, fields: Iterable[str]) -> str:
@@ -135,12 +129,10 @@ def _class(layer: type[Packet], name: str, arguments: str, fields: Iterable[str]
     return "\n".join(["@final", f"class {name}(Record, frozen=True, gc=False{arguments}):", doc, "", *fields, ""])
 
 
-def _field(layer: type[Packet], name: str, annotation: str, default: str = "") -> str:
-    docs: dict[str, str] = layer.field_docs
-    if name not in docs:
-        raise TypeError(f"{layer.__name__}.{name}: no record without a word in field_docs on what it is")
-    line = f"{INDENT}{name}: {annotation}"
-    return f"{line}{f' = {default}' if default else ''}\n{_docstring(docs[name])}"
+def _value(layer: type[Packet], name: str, annotation: str, default: str = "") -> str:
+    line = f"{INDENT}{name}: {annotation}{f' = {default}' if default else ''}"
+    doc = _docs(layer).get(name)
+    return f"{line}\n{_docstring(doc)}" if doc else line
 
 
 def _docstring(text: str) -> str:

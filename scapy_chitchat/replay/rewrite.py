@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from msgspec import structs
 
 from scapy_chitchat.net.addresses import address_bytes, address_text, join_address, split_address
+from scapy_chitchat.records.addresses import sort_key
 from scapy_chitchat.records.classes import DeltaItem, Message, NodeDigest, NodeOp
 from scapy_chitchat.records.codec import encode
 from scapy_chitchat.records.identity import ChitchatId, id_of
-from scapy_chitchat.records.makers import sort_key
 from scapy_chitchat.records.sections import Section, identified, joined, sections
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MAX_U64
 

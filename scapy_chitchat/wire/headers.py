@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from scapy_chitchat.described.messages import headers, type_name
 from scapy_chitchat.wire.layers import ANSWERS, MESSAGES, Chitchat
-from scapy_chitchat.wire.protocol import MAGIC, MessageType, ProtocolVersion
+from scapy_chitchat.wire.protocol import MAGIC, MessageType
 
-HEADERS: dict[bytes, tuple[MessageType, ProtocolVersion]] = {
-    bytes(Chitchat(version=version, type=kind)): (kind, version) for kind in MessageType for version in ProtocolVersion
+HEADERS: dict[bytes, MessageType] = {
+    header: MessageType[type_name(layer)] for header, (layer, _) in headers(Chitchat).items()
 }
-"""Every header that a node takes."""
+"""Every header that a node takes, and the type that it says."""
 
 HEADER_SIZE = len(next(iter(HEADERS)))
 """Bytes before the body of a message."""
@@ -26,8 +27,7 @@ _MAGIC = MAGIC.to_bytes(2, "little")
 
 def type_of(data: bytes) -> MessageType | None:
     """The type of message that a datagram is by its header; None where a node drops it for its header."""
-    found = HEADERS.get(data[:HEADER_SIZE])
-    return found[0] if found else None
+    return HEADERS.get(data[:HEADER_SIZE])
 
 
 def looks_like_message(data: bytes, at_home: bool) -> bool:

@@ -25,7 +25,8 @@ from scapy.fields import (
 )
 from scapy.packet import Packet, bind_layers
 
-from scapy_chitchat.described.fields import KnownByteField, When
+from scapy_chitchat.described.conditions import When
+from scapy_chitchat.described.fields import KnownByteField
 from scapy_chitchat.described.lua import CannotDescribeError, Description, generate
 from scapy_chitchat.described.lua_source import snake_case
 from scapy_chitchat.records.checks import CODES

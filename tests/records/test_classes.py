@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from scapy.fields import LELongField
 
-from scapy_chitchat.described.packet import WirePacket
+from scapy_chitchat.described.fields import KnownByteField
 from scapy_chitchat.records import classes, generate
 from scapy_chitchat.records.base import Record
 from scapy_chitchat.records.makers import record_class
 from scapy_chitchat.wire import layers
+from scapy_chitchat.wire.protocol import ProtocolVersion
 from tests.support import ROOT
 
 
@@ -36,17 +36,17 @@ def test_a_message_is_written_with_what_it_has_to_say() -> None:
     assert classes.SynAck(1).as_dict() == {"version": 1, "type": "SynAck", "digest": [], "delta": []}
 
 
-def test_a_value_without_a_word_on_what_it_is_gets_no_record() -> None:
-    toy: type[WirePacket] = type(WirePacket)("Toy", (WirePacket,), {"fields_desc": [LELongField("term", 0)]})
-    with pytest.raises(TypeError, match=r"Toy\.term: no record without a word in field_docs"):
-        record_class(toy)
+def test_a_value_without_a_word_on_what_it_is_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers.SetMaxVersionOp, "field_docs", {})
+    with pytest.raises(TypeError, match=r"SetMaxVersionOp\.max_version: field_docs has no word"):
+        generate.generated()
 
 
-def test_two_enums_of_one_name_are_told_apart_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = [*layers.KeyValueOp.fields_desc[:-1], layers.Chitchat.fields_desc[1].copy()]
-    other[-1].name = "status"
-    monkeypatch.setattr(layers.SetMaxVersionOp, "fields_desc", other)
-    with pytest.raises(TypeError, match="status: two fields of this name"):
+def test_two_enums_whose_fields_have_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = KnownByteField("status", 0, ProtocolVersion, refused_as="bad-status")
+    monkeypatch.setattr(layers.SetMaxVersionOp, "fields_desc", [*layers.SetMaxVersionOp.fields_desc, other])
+    monkeypatch.setattr(layers.SetMaxVersionOp, "field_docs", {"max_version": "A.", "status": "B."})
+    with pytest.raises(TypeError, match=r"Status: .* for one field, .* for another"):
         generate.generated()
 
 
