@@ -179,7 +179,12 @@ READERS: list[tuple[Any, dict[str, Any], bytes, str]] = [
     (StringField("s", "", length_from="n"), {"n": 3}, b"ab", "string-short"),
     (StringField("s", "", length_from="n"), {"n": 2}, b"a\xff", "bad-utf8"),
     (AddressField("a", "::", version_from="v", port="p", joined_as="j"), {"v": 6}, bytes(15), "field-short"),
-    (PackedField("d", b"", length_from="n", packed_as="t", packings={1: as_is}, refused_as="bad-zstd"), {"n": 2}, b"x", "block-short"),
+    (
+        PackedField("d", b"", length_from="n", packed_as="t", packings={1: as_is}, refused_as="bad-zstd"),
+        {"n": 2},
+        b"x",
+        "block-short",
+    ),
     (KnownByteField("k", 0, TAG, refused_as="bad-status"), {}, b"\x02", "bad-status"),
     (KnownByteField("k", 0, TAG, refused_as="bad-status"), {}, b"", "field-short"),
     (TagField("t", 0, TAG, refused_as="bad-tag"), {}, b"\x09", "bad-tag"),
