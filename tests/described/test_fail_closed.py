@@ -346,11 +346,13 @@ def kind_of_block(**more: Any) -> KnownByteField:
 
 
 def packed(**more: Any) -> PackedField:
-    return PackedField(
-        "data",
-        b"",
-        **{"length_from": "len", "packed_as": "type", "packings": PACKINGS, "refused_as": "bad-zstd"} | more,
-    )
+    given: dict[str, Any] = {
+        "length_from": "len",
+        "packed_as": "type",
+        "packings": {1: as_is},
+        "refused_as": "bad-zstd",
+    }
+    return PackedField("data", b"", **{**given, **more})
 
 
 LENGTH = FieldLenField("len", None, length_of="data", fmt="<H")
