@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,10 +151,9 @@ def layers_below(layer: type[Packet]) -> Iterator[type[Packet]]:
             yield from layers_below(held)
 
 
-def codes_of(root: type[Packet]) -> Iterator[tuple[str, Any, type[Packet]]]:
-    """Each finding code that careful reading of a layer, its payloads and what they hold can give; field and layer."""
-    bodies = [bound for _, bound in root.payload_guess]
-    for layer in dict.fromkeys(below for each in (root, *bodies) for below in layers_below(each)):
+def codes_of(layers: Iterable[type[Packet]]) -> Iterator[tuple[str, Any, type[Packet]]]:
+    """Each finding code that careful reading of layers, and of what they hold, can give; its field and layer."""
+    for layer in dict.fromkeys(below for each in layers for below in layers_below(each)):
         for field in map(inner, layer.fields_desc):
             for code in FACTS.of(field, layer).codes(field):
                 yield code, field, layer

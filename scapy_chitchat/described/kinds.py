@@ -36,6 +36,10 @@ class KindTable(Generic[Row]):
                 raise ValueError(f"{self.backend} has a rule for {kind.__name__} already")
             self._rows[kind] = row
 
+    def knows(self, field: Any) -> bool:
+        """Whether there is a row for the field's kind."""
+        return type(field) in self._rows or (self.beside is not None and self.beside.knows(field))
+
     def of(self, field: Any, layer: type[Packet] | None = None) -> Row:
         """The row of a field, of ``layer`` if that is known. Raises UnknownKindError where there is none."""
         table: KindTable[Row] | None = self

@@ -8,7 +8,7 @@ writer for each type in each version, and they are straight-line code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import cache
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -16,7 +16,7 @@ from scapy.packet import Packet
 
 from scapy_chitchat.described.compiler import ITEM_READ, ListReader, Maker, Reading
 from scapy_chitchat.described.conditions import condition, inner
-from scapy_chitchat.described.facts import FACTS
+from scapy_chitchat.described.facts import FACTS, codes_of
 from scapy_chitchat.described.fields import KnownByteField, as_is
 from scapy_chitchat.described.kinds import KindTable, place_of
 from scapy_chitchat.described.lists import VERSION, BlocksField, ItemsField
@@ -63,7 +63,7 @@ def headers(root: type[Packet]) -> dict[bytes, tuple[type[Packet], int]]:
     """
     versions = _names(root, VERSION)
     return {
-        bytes(root(**{VERSION: version, TYPE: kind})): (layer, int(version))
+        bytes(cast(Any, root)(**{VERSION: version, TYPE: kind})): (layer, int(version))
         for kind, layer in bodies(root).items()
         for version in versions
     }
@@ -78,8 +78,19 @@ def _names(root: type[Packet], name: str) -> dict[int, str]:
 
 
 def bodies(root: type[Packet]) -> dict[int, type[Packet]]:
-    """The layers of bodies by type, in the order in which they were bound."""
-    return {int(when[TYPE]): layer for when, layer in root.payload_guess if when.keys() == {TYPE}}
+    """The layers of bodies by type, in the order in which they were bound: those of the types that a node knows."""
+    found: dict[int, type[Packet]] = {}
+    for when, layer in root.payload_guess:
+        if when.keys() == {TYPE} and when[TYPE] in _names(root, TYPE):
+            found.setdefault(int(when[TYPE]), layer)
+    return found
+
+
+def check_codes(root: type[Packet], known: Container[str]) -> None:
+    """Raise TypeError where careful reading of messages can give a finding code that is not ``known``."""
+    for code, field, layer in codes_of([root, *bodies(root).values()]):
+        if code not in known:
+            raise TypeError(f"{place_of(field, layer)}: there is no finding {code!r}")
 
 
 @cache

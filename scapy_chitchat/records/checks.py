@@ -13,6 +13,7 @@ from operator import lt
 from typing import NamedTuple
 
 from scapy_chitchat.described.conditions import inner
+from scapy_chitchat.described.messages import check_codes
 from scapy_chitchat.records.addresses import sort_key
 from scapy_chitchat.records.base import JsonObject
 from scapy_chitchat.records.classes import DeltaItem, Item, KeyValueOp, NodeDigest
@@ -74,6 +75,9 @@ CODES: dict[str, Code] = {
     "cut": Code("warning", "The capture holds only part of the datagram (snap length): no verdict about the rest."),
     "stream-limit": Code("warning", "More decompressed data than this tool's limit, so not read on: no verdict."),
 }
+
+
+check_codes(layers.Chitchat, CODES)
 
 
 class Finding(NamedTuple):
