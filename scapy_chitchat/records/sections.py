@@ -46,7 +46,11 @@ class Section(msgspec.Struct, frozen=True, gc=False):
 
     def about(self, node: ChitchatId) -> Section:
         """The same about another node."""
-        return structs.replace(self, node=identified(self.node, node))
+        if id_of(self.node) == node:
+            return self
+        whose = {"node_id": node.node_id, "generation_id": node.generation_id}
+        changes = [structs.replace(change, **whose) for change in self.changes]
+        return structs.replace(self, node=identified(self.node, node), changes=changes)
 
 
 def joined(delta: Iterable[Section]) -> tuple[DeltaItem, ...]:
