@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scapy_chitchat.cli.options import MessageOptions
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, read_messages
 from scapy_chitchat.capture import CaptureError
 from scapy_chitchat.capture.live import Interface
 from scapy_chitchat.cli import sniff as command
 from scapy_chitchat.cli.common import Failure
+from scapy_chitchat.cli.options import MessageOptions
 from tests import live
 from tests.live import SNIFF, sniffing
 from tests.support.namespaces import linked
