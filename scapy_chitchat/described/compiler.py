@@ -286,6 +286,7 @@ def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Sour
         source.add("else:")
         source.add("    raise ValueError")
     source.depth = 2
+    source.add("_at = _pos")
     source.add("if len(_items) != _count if _count is not None else _pos < _end:")
     source.add("    raise ValueError")
     source.depth = 1
