@@ -4,9 +4,11 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -224,6 +226,31 @@ def test_refused_messages_are_passed_on_or_left_out(tmp_path: Path) -> None:
     skipping = Messages([path], skip_refused=True)
     assert [message.data for message in skipping] == [good, good]
     assert skipping.tally.skipped == {"refused by nodes": 1}
+
+
+@pytest.mark.parametrize("skip_refused", [False, True])
+def test_what_the_capture_cut_is_not_sent_but_counted(tmp_path: Path, skip_refused: bool) -> None:
+    path = tmp_path / "cut.pcap"
+    whole = [captured.data for captured in read_messages(THREE)][:3]
+    packets = [next(ip_packets(HERE, data, 1)) for data in whole]
+    kept = [packets[0], packets[1][:60], packets[2]]
+    out = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 101)
+    for second, (packet, frame) in enumerate(zip(packets, kept, strict=True)):
+        out += struct.pack("<IIII", second, 0, len(frame), len(packet)) + frame
+    path.write_bytes(out)
+    messages = Messages([path], skip_refused=skip_refused)
+    assert [message.data for message in messages] == [whole[0], whole[2]]
+    assert messages.tally.skipped == {"cut by the capture": 1}
+
+
+def test_answers_beyond_those_that_are_wanted_do_not_count() -> None:
+    tally = Tally(
+        sent=Counter({"Syn": 3, "SynAck": 2, "Ack": 9}), answers=Counter({"SynAck": 5, "Ack": 1, "BadCluster": 1})
+    )
+    assert (tally.wanted, tally.answered, tally.unanswered) == (5, 4, 0)
+    tally.answers = Counter({"SynAck": 1, "Ack": 7})
+    assert (tally.answered, tally.unanswered) == (3, 2)
+    assert Tally(answers=Counter({"SynAck": 4})).answered == 0
 
 
 def test_another_pass_is_rewritten_anew() -> None:
