@@ -98,12 +98,12 @@ def test_ip_headers_are_looked_through(packet: Packet) -> None:
 
 
 def fragments_of(packet: Packet) -> list[bytes]:
-    return list(map(bytes, fragment(packet, 1400)))
+    return list(map(bytes, fragment(packet, 1400)))  # type: ignore[no-untyped-call]
 
 
 def fragments6_of(payload: bytes) -> list[bytes]:
     whole = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrFragment(id=9) / UDP(sport=1, dport=2) / Raw(payload)
-    return list(map(bytes, fragment6(whole, 1400)))
+    return list(map(bytes, fragment6(whole, 1400)))  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -297,7 +297,7 @@ def test_messages_are_known_by_their_header_on_any_port_and_by_the_port_where_it
 
 def test_the_same_packet_captured_twice_is_dropped_on_request() -> None:
     first = datagram()
-    routed = first.copy()
+    routed: Packet = first.copy()
     routed.ttl = 3
     frames = [bytes(CookedLinuxV2(proto=0x0800) / each) for each in (first, routed, datagram(LARGE[:900]))]
     assert len(messages(pcap(frames, 276))) == 3

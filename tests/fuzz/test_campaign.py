@@ -81,7 +81,9 @@ def share_of(name: str, folder: Path, *, failing: bool) -> float:
         return Failure("panicked", "a-1.0/src/b.rs:3") if failing and running.progress.doing == name else None
 
     target = QuietTarget(heard)
-    running = Campaign(target, Plan(strategies=PAIR, rate=1e9, cases=sys.maxsize), folder, watch=lambda: enough(batches))
+    running = Campaign(
+        target, Plan(strategies=PAIR, rate=1e9, cases=sys.maxsize), folder, watch=lambda: enough(batches)
+    )
     with pytest.raises(EnoughError):
         running.run()
     target.close()

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import structs
 
 from scapy_chitchat import DecodeError, decode, encode, read_messages
-from scapy_chitchat.fuzz import STRATEGIES, Context, Identity, case, cases, narrow, trial
-from scapy_chitchat.fuzz.building import Ack, KeyValueOp, SetMaxVersionOp, ack, entry, section, syn_ack
+from scapy_chitchat.fuzz import STRATEGIES, Context, Identity, case, cases, trial
+from scapy_chitchat.fuzz.building import Ack, ack, entry, section, syn_ack
 from scapy_chitchat.fuzz.campaign import Campaign, Plan
 from scapy_chitchat.fuzz.draw import PEOPLE, Draw
 from scapy_chitchat.fuzz.finding import Finding, as_python, built, read_finding, write_finding
-from scapy_chitchat.fuzz.narrow import Narrower, fewest
 from scapy_chitchat.fuzz.reach import names_elsewhere
 from scapy_chitchat.fuzz.target import Process, Target, TargetError, panic_in
 from scapy_chitchat.fuzz.trial import addressed

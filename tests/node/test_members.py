@@ -52,8 +52,11 @@ def test_a_max_version_without_newer_keys_is_told_by_itself() -> None:
 
 
 def test_what_another_run_of_a_node_knew_does_not_count() -> None:
-    for other in ({"generation_id": 2}, {"generation_id": 1, "port": 7281}, {"generation_id": 1, "node_id": "m"}):
-        entry = NodeDigest(**{"node_id": "n", **other}, max_version=9)
+    for entry in (
+        NodeDigest(node_id="n", generation_id=2, max_version=9),
+        NodeDigest(node_id="n", generation_id=1, port=7281, max_version=9),
+        NodeDigest(node_id="m", generation_id=1, max_version=9),
+    ):
         (section, *_) = Cluster("c", [Member("n", ADDRESS, key_values=list(KEYS))]).answer(syn(entry)).delta
         assert section.from_version_excluded == 0
 

@@ -24,7 +24,8 @@ def test_a_key_is_remarked_on_from_the_first_character_behind_ascii(key: str, fo
 
 
 @pytest.mark.parametrize(
-    ("collected", "since", "found"), [(4, 0, ["reset"]), (4, 1, []), (4, 4, []), (0, 0, []), (0, 4, []), (1, 0, ["reset"])]
+    ("collected", "since", "found"),
+    [(4, 0, ["reset"]), (4, 1, []), (4, 4, []), (0, 0, []), (0, 4, []), (1, 0, ["reset"])],
 )
 def test_only_a_section_from_zero_behind_collection_is_a_reset(collected: int, since: int, found: list[str]) -> None:
     assert codes_of(NodeOp(node_id="n", last_gc_version=collected, from_version_excluded=since)) == found

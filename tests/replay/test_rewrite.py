@@ -184,9 +184,9 @@ def test_after_a_reset_the_reader_holds_what_the_section_held() -> None:
 def test_mappings_are_parsed() -> None:
     assert parse_mapping(["a=b", "c=d=e"]) == {"a": "b", "c": "d=e"}
     assert parse_address_mapping(["10.0.0.1=::1", "[0::1]:5=1.2.3.4:6"]) == {"10.0.0.1": "::1", "[::1]:5": "1.2.3.4:6"}
-    for wrong in (["a"], ["=b"], ["a=b", "a=c"]):
+    for pairs in (["a"], ["=b"], ["a=b", "a=c"]):
         with pytest.raises(ValueError, match=r"not OLD=NEW|mapped twice"):
-            parse_mapping(wrong)
+            parse_mapping(pairs)
     for wrong in ("host", "1.2.3", "1.2.3.4:65536", "[::1]:x"):
         with pytest.raises(ValueError, match=r"port|address"):
             canonical_address(wrong)
