@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from scapy_chitchat.cli.options import Show
 
 TYPE_COLOURS = {"Syn": "green", "SynAck": "cyan", "Ack": "blue", "BadCluster": "magenta"}
+"""The colour of a line by the type of its message."""
+
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": None}
+"""The colour of a finding; None: as the terminal has it."""
 
 
 class Printer(Protocol):

@@ -15,6 +15,7 @@ from scapy_chitchat.cli.common import Failure, can_move_cursor
 from scapy_chitchat.wire.protocol import UDP_PORTS
 
 EVERY_SECONDS = 0.2
+"""How often a status line is written anew, at the most."""
 
 
 class StatusLine:
