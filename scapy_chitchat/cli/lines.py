@@ -88,7 +88,7 @@ def columns(names: str) -> tuple[str, ...]:
     return wanted
 
 
-_ABOUT_ALL: dict[str, Callable[[CapturedMessage], Any]] = {
+_ABOUT_ALL: dict[str, Callable[[CapturedMessage], object]] = {
     "frame": lambda captured: captured.frame,
     "time": lambda captured: captured.time_text,
     "source": lambda captured: captured.source,
@@ -122,7 +122,7 @@ class ColumnPrinter:
         sys.stdout.flush()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return json.dumps(value) if isinstance(value, (dict, list)) else printable(value)
 
 
