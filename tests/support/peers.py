@@ -22,7 +22,7 @@ from typing import Any
 from tests.support import ROOT
 
 FOLDER = ROOT / "tests" / "peer"
-PATIENCE = 30
+PATIENCE = 60
 """Seconds after which something that must happen is taken not to happen."""
 
 
