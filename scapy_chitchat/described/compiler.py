@@ -320,6 +320,7 @@ def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Sour
     if field.by_tag:
         source.add("else:", "    raise ValueError")
     source.depth = 2
+    source.add("_at = _pos")
     source.add("if len(_items) != _count if _count is not None else _pos < _end:", "    raise ValueError")
     source.depth = 1
     carried = "".join(f"{name}, " for name in field.carried)

@@ -82,6 +82,7 @@ def sections(delta: Sequence[DeltaItem]) -> list[Section]:
 # --- other identities ---
 
 _Named = TypeVar("_Named", NodeDigest, NodeOp)
+_Message = TypeVar("_Message", bound=Message)
 
 
 def identified(part: _Named, node: ChitchatId) -> _Named:
@@ -89,7 +90,7 @@ def identified(part: _Named, node: ChitchatId) -> _Named:
     return part if id_of(part) == node else structs.replace(part, **node._asdict())
 
 
-def with_ids(message: Message, new: Callable[[ChitchatId], ChitchatId]) -> Message:
+def with_ids(message: _Message, new: Callable[[ChitchatId], ChitchatId]) -> _Message:
     """The message with other nodes in the place of these, in its digest and in its delta."""
     changes: dict[str, object] = {}
     if hasattr(message, "digest"):

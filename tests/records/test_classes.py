@@ -77,7 +77,7 @@ def test_the_careful_reader_says_so_too_and_so_does_the_quick_one_behind_it(
     monkeypatch: pytest.MonkeyPatch, stuck_at: int
 ) -> None:
     data = encode(classes.Ack(delta=DELTA))
-    quick, places = list_reader, []
+    quick, places = list_reader, list[int]()
 
     def stuck_once(field: ItemsField) -> ListReader:
         def read(data: bytes, pos: int, count: int | None, *carried: object) -> tuple[list[Any], int]:
