@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from scapy_chitchat.cli.common import MOST, Failure, complain, console, counted, hush_scapy
+from scapy_chitchat.cli.common import MOST, CommandFailed, complain, console, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.options import CLUSTER_ID, AllowRemote, Json
 from scapy_chitchat.cli.tables import table
@@ -59,7 +59,7 @@ def probe(
     how: Asking,
     json: Json = False,
 ) -> None:
-    """Ask the node and print what it told. Raises Failure where it told nothing."""
+    """Ask the node and print what it told. Raises CommandFailed where it told nothing."""
     hush_scapy()
     try:
         answer = ask(
@@ -73,7 +73,7 @@ def probe(
     except TargetError as error:
         raise typer.BadParameter(str(error)) from None
     except ProbeError as error:
-        raise Failure(printable(str(error))) from None
+        raise CommandFailed(printable(str(error))) from None
     if json:
         _print_json(answer)
     else:
