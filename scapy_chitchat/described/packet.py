@@ -6,13 +6,13 @@ levels down; and a length that was read stays when the string it measures is edi
 a packet is always built from its values, and what is computed from other values is not among them.
 
 - ``fields`` holds what a user set and what was read, except for computed fields (lengths, counts, IP versions, blocks).
-- ``off_wire`` holds computed fields as they were read, where they are not what would be computed: blocks, which another
+- ``as_read`` holds computed fields as they were read, where they are not what would be computed: blocks, which another
   writer may have cut otherwise, and lengths that lie. Each is kept with the value it measured at the time, and counts
   for as long as that value is the same. It is None for a packet that was not dissected.
 
 So an edit at any depth is seen by comparing values when bytes are wanted, and needs no notice.
 
-Items of lists are made by the thousand, without ``Packet.__init__``: only ``fields`` and ``off_wire`` are set, every
+Items of lists are made by the thousand, without ``Packet.__init__``: only ``fields`` and ``as_read`` are set, every
 other slot of Packet gets its first value when somebody asks for it.
 """
 
@@ -47,7 +47,7 @@ from scapy_chitchat.described.writers import (
 from scapy_chitchat.net.addresses import address_bytes, address_text
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-"""``off_wire`` of a packet whose computed fields are all as they would be computed."""
+"""``as_read`` of a packet whose computed fields are all as they would be computed."""
 
 NOTES = ("trouble", "broken", "time", "sent_time", "direction", "sniffed_on", "wirelen", "comments")
 """What a pickled packet keeps beside its values: what was noted of it, here and by Scapy."""
@@ -60,14 +60,14 @@ memory, and a message of 65,507 bytes can grow to 180 MB."""
 class WirePacket(Packet):
     """A packet that is built from its values, and from what was read where that still stands."""
 
-    __slots__ = ["broken", "off_wire", "trouble"]
+    __slots__ = ["as_read", "broken", "trouble"]
     fields_desc: ClassVar[list[Any]] = []
     field_docs: ClassVar[Mapping[str, str]] = {}
     """What the values of the layer are, in a sentence each, by the names that packets and records have for them."""
     is_described: ClassVar[bool] = True
     """Whether conditions may look for a field in this layer."""
 
-    off_wire: Mapping[str, tuple[Any, Any]] | None
+    as_read: Mapping[str, tuple[Any, Any]] | None
     trouble: BreakOff | None
     """The first thing that a node would refuse, as far as the reading of fields can tell; None where there is none."""
     broken: BreakOff | None
@@ -78,7 +78,7 @@ class WirePacket(Packet):
         check_layer(cls)
 
     def __init__(self, _pkt: bytes = b"", **arguments: Any) -> None:
-        object.__setattr__(self, "off_wire", None)
+        object.__setattr__(self, "as_read", None)
         object.__setattr__(self, "trouble", None)
         object.__setattr__(self, "broken", None)
         super().__init__(_pkt, **arguments)
@@ -95,7 +95,7 @@ class WirePacket(Packet):
 
     def getfieldval(self, attr: str) -> Any:
         """The value of a field; for a computed one of a dissected packet, what stands on the wire."""
-        if attr not in self.fields and self.off_wire is not None:
+        if attr not in self.fields and self.as_read is not None:
             field = self.fieldtype.get(attr)
             if field is not None and measured_by(inner(field)):
                 return self._computed(field)
@@ -110,8 +110,8 @@ class WirePacket(Packet):
 
     def delfieldval(self, attr: str) -> None:
         """Make a field what it would be if it had never been set or read."""
-        if self.off_wire and attr in self.off_wire:
-            self.off_wire = {name: kept for name, kept in self.off_wire.items() if name != attr}
+        if self.as_read and attr in self.as_read:
+            self.as_read = {name: kept for name, kept in self.as_read.items() if name != attr}
         super().delfieldval(attr)
 
     def _computed(self, field: Any) -> Any:
@@ -125,7 +125,7 @@ class WirePacket(Packet):
             return None
         bare = inner(field)
         computed = COMPUTED.of(bare)
-        value, then = (self.off_wire or NOTHING).get(field.name, (None, None))
+        value, then = (self.as_read or NOTHING).get(field.name, (None, None))
         now = computed.measured(bare, self)
         return value if value is not None and now == then else computed.made(bare, self, now)
 
@@ -157,7 +157,7 @@ class WirePacket(Packet):
 
     def _take(self, values: dict[str, Any], held: Mapping[str, HeldStream] = NOTHING) -> None:
         """Make what was read this packet's own. ``held``: the bytes of the items that were read of streams."""
-        self.off_wire = NOTHING
+        self.as_read = NOTHING
         self.fields.clear()
         computed = []
         for name, value in values.items():
@@ -166,13 +166,13 @@ class WirePacket(Packet):
                 computed.append((name, field, value))
             elif not (FACTS.of(field).is_tag and value == field.default):
                 self.fields[name] = value
-        off_wire = {}
+        as_read = {}
         for name, field, value in computed:
             kept = COMPUTED.of(field).kept(field, self, value, held)
             if kept is not None:
-                off_wire[name] = kept
-        if off_wire:
-            self.off_wire = off_wire
+                as_read[name] = kept
+        if as_read:
+            self.as_read = as_read
 
     def _scope_below(self) -> Scope | None:
         below = self.underlayer
@@ -220,32 +220,32 @@ class WirePacket(Packet):
     def clone_with(self, payload: Any | None = None, **kargs: Any) -> Any:
         """A packet with these values, built as this one."""
         clone = super().clone_with(payload, **kargs)
-        clone.off_wire = self.off_wire
+        clone.as_read = self.as_read
         return clone
 
     def copy(self) -> Any:
         """A packet that shares nothing with this one."""
         clone: Any = super().copy()
-        if self.off_wire:
-            clone.off_wire = {
+        if self.as_read:
+            clone.as_read = {
                 name: (self.fieldtype[name].do_copy(value), measured)
-                for name, (value, measured) in self.off_wire.items()
+                for name, (value, measured) in self.as_read.items()
             }
         else:
-            clone.off_wire = self.off_wire
+            clone.as_read = self.as_read
         clone.trouble, clone.broken = self.trouble, self.broken
         return clone
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Bytes alone would not do: a message without its header does not say of which version it is, and what was set
         # by hand would come back as read.
-        off_wire = self.off_wire if self.off_wire is None else dict(self.off_wire)
+        as_read = self.as_read if self.as_read is None else dict(self.as_read)
         payload = self.payload if self.payload else None
         below = self.underlayer
         header = (type(below), dict(below.fields)) if isinstance(below, WirePacket) else None
         notes = {slot: getattr(self, slot) for slot in NOTES}
         random = {name: value for name, value in self.default_fields.items() if isinstance(value, VolatileValue)}
-        return _unpickled, (type(self), {**random, **self.fields}, off_wire, payload, header, notes)
+        return _unpickled, (type(self), {**random, **self.fields}, as_read, payload, header, notes)
 
     # --- showing ---
 
@@ -258,7 +258,7 @@ class WirePacket(Packet):
         pairs: list[tuple[str, Any]] = super()._command(json)
         if json:
             return pairs
-        for name in self.off_wire or ():
+        for name in self.as_read or ():
             field = inner(self.fieldtype[name])
             written = COMPUTED.of(field).written(field, self, self.getfieldval(name))
             if written is not None:
@@ -285,14 +285,14 @@ def check_layer(layer: type[Packet]) -> None:
 def _unpickled(
     cls: type[WirePacket],
     values: dict[str, Any],
-    off_wire: Mapping[str, Any] | None,
+    as_read: Mapping[str, Any] | None,
     payload: Packet | None,
     header: tuple[type[WirePacket], dict[str, Any]] | None,
     notes: dict[str, Any],
 ) -> WirePacket:
     pkt = cls()
     pkt.fields = values
-    pkt.off_wire = off_wire
+    pkt.as_read = as_read
     for slot, value in notes.items():
         setattr(pkt, slot, value)
     if payload is not None:
@@ -315,7 +315,7 @@ def _setter(cls: type[Packet], slot: str) -> Callable[[Packet, Any], None]:
 
 _set_fields = _setter(Packet, "fields")
 _set_payload = _setter(Packet, "payload")
-_set_off_wire = _setter(WirePacket, "off_wire")
+_set_as_read = _setter(WirePacket, "as_read")
 
 
 @cache
@@ -326,7 +326,7 @@ def _blank(cls: type[WirePacket]) -> Callable[[dict[str, Any]], WirePacket]:
     def make(values: dict[str, Any]) -> WirePacket:
         pkt: WirePacket = _new(cls)
         _set_fields(pkt, values)
-        _set_off_wire(pkt, NOTHING)
+        _set_as_read(pkt, NOTHING)
         _set_payload(pkt, no_payload)
         return pkt
 
@@ -394,7 +394,7 @@ class PacketSink:
     def opening(self, layer: type[Packet], source: PythonSource) -> None:
         """Only a packet that has every value, and none by hand that is computed otherwise, can be written quickly."""
         source.add("_values = _item.fields")
-        source.add(f"if len(_values) != {len(_plain_fields(layer))} or _item.off_wire or _item.payload:")
+        source.add(f"if len(_values) != {len(_plain_fields(layer))} or _item.as_read or _item.payload:")
         source.add("    raise ValueError")
 
     def value(self, field: Any, source: PythonSource) -> str:
