@@ -439,7 +439,7 @@ def test_a_real_node_is_stopped_and_the_case_reproduces(peer: Path, tmp_path: Pa
         "-n", "4000", "--stop-on-first", "-o", tmp_path / "found",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert "1 findings" in done.stdout
+    assert "1 finding," in done.stdout
     assert "reproduced 5 of 5" in done.stdout
     (folder,) = (each.parent for each in (tmp_path / "found").rglob("finding.json"))
     finding = read_finding(folder)
