@@ -1,0 +1,1 @@
+def view(c, t): return c
