@@ -10,7 +10,7 @@ from statistics import median
 from scapy_chitchat.cluster._records import ChitchatId, Section
 from scapy_chitchat.cluster.events import Event, Kind
 from scapy_chitchat.cluster.history import History, Version
-from scapy_chitchat.cluster.inbox import Account, Delivered
+from scapy_chitchat.cluster.inbox import Account, Delivered, Inbox
 from scapy_chitchat.cluster.liveness import SECOND, Detector
 from scapy_chitchat.cluster.observer import Observer
 from scapy_chitchat.cluster.propagation import Propagation
@@ -105,11 +105,12 @@ class Community:
 
     # --- runs ---
 
-    def observer(self, run: int) -> Observer:
-        """The run as an observer."""
+    def observer(self, run: int, inbox: Inbox) -> Observer:
+        """The run as an observer, which reads this inbox now."""
         known = self.observers.get(run)
         if known is None:
             known = self.observers[run] = Observer(run, self.settings.rules)
+        known.inbox = inbox
         return known
 
     def history(self, subject: int) -> History:
@@ -132,9 +133,9 @@ class Community:
 
     # --- what a message states of its sender ---
 
-    def states(self, run: int, table: Table, answered: Delivered | None, is_round: bool) -> None:
+    def states(self, run: int, inbox: Inbox, table: Table, answered: Delivered | None, is_round: bool) -> None:
         """The digest of a Syn (``is_round``), or of a SynAck that answers ``answered``."""
-        observer = self.observer(run)
+        observer = self.observer(run, inbox)
         self.meet(table)
         heartbeat, _, _ = table[run]
         seen = self.seen[run]
@@ -162,7 +163,7 @@ class Community:
         if answered is not None:
             answered.read_at = self.time
         if not observer.stated:
-            self._first(observer, heartbeat)
+            self._first(observer, heartbeat, answered)
             return
         reads = heartbeat - observer.heartbeat - new_round
         observer.heartbeat = heartbeat
@@ -171,13 +172,17 @@ class Community:
             self.reads(observer, each)
         self._losses(observer, account)
 
-    def _first(self, observer: Observer, heartbeat: int) -> None:
-        """Nothing was counted before: of what was delivered, at most as much was read as the heartbeat allows."""
+    def _first(self, observer: Observer, heartbeat: int, answered: Delivered | None) -> None:
+        """Nothing was counted before: of what was delivered, at most as much was read as the heartbeat allows.
+
+        The heartbeat of a node that has just begun is 1; what waits at the address of its earlier run is lost.
+        """
         observer.heartbeat = heartbeat
-        waited = observer.inbox.flush()
         observer.numbers[observer.run] = (heartbeat, 0, 0)
-        for each in waited[max(0, len(waited) - max(0, heartbeat - 1)) :]:
-            self.reads(observer, each)
+        waited = observer.inbox.flush(everything=answered is None and heartbeat <= 2)
+        if answered is not None:
+            for each in waited[max(0, len(waited) - max(0, heartbeat - 1)) :]:
+                self.reads(observer, each)
 
     def _losses(self, observer: Observer, account: Account) -> None:
         for each in account.lost:

@@ -85,7 +85,7 @@ class Cluster:
         if run is not None and run in table:
             speaker.cluster_id = record.cluster_id
             sent.sender, sent.heartbeat = run, table[run][0]
-            community.states(run, table, None, True)
+            community.states(run, speaker.inbox, table, None, True)
         self._deliver(sent, message.destination)
 
     def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record) -> None:
@@ -101,10 +101,10 @@ class Cluster:
         if run is not None and run in table:
             speaker.cluster_id = cluster_id
             sent.heartbeat = table[run][0]
-            peer = self._speakers.receiver(destination)
-            observer = community.observer(run)
-            answered = observer.inbox.answered_syn(destination, table[peer][0] if peer in table else None)
-            community.states(run, table, answered, False)
+            peer = self._speakers.receiver(destination).run
+            repeated = table[peer][0] if peer in table and peer != run else None
+            answered = speaker.inbox.answered_syn(destination, repeated)
+            community.states(run, speaker.inbox, table, answered, False)
         sent.as_of = community.tells(run, sent.sections, table)
         self._deliver(sent, destination)
 
@@ -116,27 +116,23 @@ class Cluster:
         community = self._community(cluster_id)
         self._enter(community, sent)
         sent.sections = self._sections(record.delta)
-        if speaker.run is not None:
-            observer = community.observer(speaker.run)
-            answered = observer.inbox.answered_syn_ack(destination, sent.sections)
-            if answered is not None:
-                answered.read_at = sent.time
+        answered = speaker.inbox.answered_syn_ack(destination, sent.sections)
+        if answered is not None:
+            answered.read_at = sent.time
         sent.as_of = community.tells(speaker.run, sent.sections, None)
         self._deliver(sent, destination)
 
     def _bad_cluster(self, sent: Delivered, speaker: Speaker, destination: str) -> None:
+        answered = speaker.inbox.answered_by_bad_cluster(destination, speaker.cluster_id)
+        if answered is not None:
+            answered.read_at = sent.time
         self._deliver(sent, destination)
 
     def _sections(self, delta):
         return tuple((self._roster[each.subject], each) for each in sections_of(delta))
 
     def _deliver(self, sent: Delivered, destination: str) -> None:
-        run = self._speakers.receiver(destination)
-        if run is None:
-            return
-        for community in self._communities.values():
-            if run in community.observers:
-                community.observers[run].inbox.put(sent)
+        self._speakers.receiver(destination).inbox.put(sent)
 
     def finish(self) -> list[Event]:
         """What is only known at the end of the capture."""

@@ -16,8 +16,11 @@ from typing import NamedTuple
 from scapy_chitchat.cluster._records import Section
 from scapy_chitchat.cluster.roster import Table
 
-MOST = 2048
+MOST = 1024
 """The most messages that wait at one node; a socket's buffer holds fewer."""
+
+MOST_BYTES = 1 << 20
+"""The most bytes of theirs."""
 
 
 class Delivered:
@@ -84,11 +87,17 @@ class Inbox:
     """The messages that wait at one node."""
 
     def __init__(self) -> None:
-        self.waiting: deque[Delivered] = deque(maxlen=MOST)
+        self.waiting: deque[Delivered] = deque()
+        self._bytes = 0
 
     def put(self, message: Delivered) -> None:
-        """A message arrives; when there are too many, the oldest is forgotten."""
-        self.waiting.append(message)
+        """A message arrives; a full socket drops it, so that a node that was paused wakes to the oldest ones."""
+        if len(self.waiting) < MOST and self._bytes < MOST_BYTES:
+            self.waiting.append(message)
+            self._bytes += message.length
+
+    def _drop(self) -> None:
+        self._bytes -= self.waiting.popleft().length
 
     def answered_syn(self, source: str, heartbeat: int | None) -> Delivered | None:
         """The Syn from ``source`` that is answered by a SynAck which states this heartbeat of its sender.
@@ -135,17 +144,18 @@ class Inbox:
         extra = max(0, extra - len(chosen))
         after = [] if answers else items[proven : proven + extra]
         for _ in range(proven + len(after)):
-            self.waiting.popleft()
+            self._drop()
         unanswered = [each for each in (*read, *after) if each.wants_answer and not each.read_at]
         return Account([*read, *after], unanswered, lost, extra - len(after))
 
-    def flush(self) -> list[Delivered]:
-        """Up to the last message that is proven read: all of it, where nothing can be counted."""
+    def flush(self, everything: bool) -> list[Delivered]:
+        """What waits up to the last message that is proven read, or all of it, where nothing can be counted."""
         items = list(self.waiting)
-        proven = max((place for place, each in enumerate(items) if each.read_at), default=-1) + 1
-        for _ in range(proven):
-            self.waiting.popleft()
-        return items[:proven]
+        if not everything:
+            items = items[: max((place for place, each in enumerate(items) if each.read_at), default=-1) + 1]
+        for _ in items:
+            self._drop()
+        return items
 
 
 def _likeliest(doubtful: list[Delivered], count: int) -> list[Delivered]:

@@ -44,13 +44,13 @@ class Observer:
     def __init__(self, run: int, rules: RulesName | None) -> None:
         self.run = run
         self.rules: Rules = RULES[rules or DEFAULT]
-        self.told_rules: RulesName | None = None
-        """What its behaviour has shown."""
+        self.possible: set[RulesName] = {rules} if rules else set(RULES)
+        """The rules that nothing it did speaks against."""
         self.numbers: Table = {}
         self.windows: dict[int, Window] = {}
         self.extras: dict[int, Extra] = {}
-        self.alternatives: dict[int, tuple[Rules, Numbers, Extra]] = {}
-        """Where other rules would have had another outcome: that one, until the next statement decides."""
+        self.alternatives: dict[int, list[tuple[Rules, Numbers, Extra]]] = {}
+        """Where other rules would have had another outcome: those, until the next statement decides."""
         self.inbox = Inbox()
         self.stated = False
         """It has stated its replicas at least once."""
@@ -113,15 +113,14 @@ class Observer:
         self, subject: int, before: Numbers, extra: Extra, section: Section, as_of: int, after: Numbers
     ) -> None:
         """Remember what a node of other rules would make of it, as long as nothing has shown which ones it has."""
-        if section.last_gc_version <= before[1] or self.told_rules:
+        ordinary = section.key_values and section.last_gc_version <= before[1] < section.max_version
+        if ordinary or len(self.possible) == 1:
             return
-        for rules in RULES.values():
-            if rules is not self.rules:
-                kind, other = outcome(rules, before, section)
-                if other != after:
-                    changed = filled(extra, kind, section, as_of) if kind in ("apply", "reset") else extra
-                    self.alternatives[subject] = (rules, other, changed)
-                    return
+        for name in self.possible:
+            kind, other = outcome(RULES[name], before, section)
+            if other != after:
+                changed = filled(extra, kind, section, as_of) if kind in ("apply", "reset") else extra
+                self.alternatives.setdefault(subject, []).append((RULES[name], other, changed))
 
     def _keep(self, subject: int, extra: Extra) -> None:
         if extra != PLAIN:
@@ -135,6 +134,9 @@ class Observer:
         """Its digest: gives what was not as predicted, its own entry and its own collections aside."""
         numbers = self.numbers
         counted = self.stated
+        if not counted:
+            for subject in numbers.keys() - table.keys():
+                del numbers[subject]
         for subject in [each for each, said in table.items() if numbers.get(each) != said]:
             said, mine = table[subject], numbers.get(subject)
             if subject == self.run or (mine and mine[0] == said[0] and mine[2] == said[2]):
@@ -148,19 +150,30 @@ class Observer:
             yield Correction(subject, mine, said)
         if counted:
             self.entries += len(table) - (self.run in table)
-        self.alternatives.clear()
+        if self.alternatives:
+            self._rule_out(table)
         self.stated = True
 
     def _other_rules(self, subject: int, said: Numbers) -> bool:
         """Whether the statement is what other rules had predicted: then it has those."""
-        rules, numbers, extra = self.alternatives[subject]
-        if numbers[2] != said[2] or numbers[0] > said[0]:
-            return False
-        self.rules = rules
-        self.told_rules = rules.name
-        self.numbers[subject] = said
-        self._keep(subject, extra)
-        return True
+        for rules, numbers, extra in self.alternatives[subject]:
+            if numbers[2] == said[2] and numbers[0] <= said[0]:
+                self.possible.discard(self.rules.name)
+                self.rules = rules
+                self.numbers[subject] = said
+                self._keep(subject, extra)
+                return True
+        return False
+
+    def _rule_out(self, table: Table) -> None:
+        """The rules that predicted something else than was stated are not its rules."""
+        for subject, others in self.alternatives.items():
+            said = table.get(subject)
+            if said is not None and said == self.numbers.get(subject):
+                for rules, numbers, _ in others:
+                    if rules is not self.rules and numbers[2] != said[2]:
+                        self.possible.discard(rules.name)
+        self.alternatives.clear()
 
     def correct(self, subject: int, mine: Numbers | None, said: Numbers) -> None:
         """A statement that was not predicted: what came unseen is unknown."""

@@ -8,6 +8,7 @@ heartbeat rises with each statement from there and that speaks nowhere else. A d
 
 from __future__ import annotations
 
+from scapy_chitchat.cluster.inbox import Inbox
 from scapy_chitchat.cluster.roster import Roster, Table
 
 _MOST_PAIRS = 100_000
@@ -17,13 +18,15 @@ _MOST_PAIRS = 100_000
 class Speaker:
     """One address that messages come from or go to."""
 
-    __slots__ = ("address", "candidates", "cluster_id", "last_data", "last_table", "run")
+    __slots__ = ("address", "candidates", "cluster_id", "inbox", "last_data", "last_table", "run")
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.run: int | None = None
         """The run that speaks here now."""
         self.cluster_id: str | None = None
+        self.inbox = Inbox()
+        """What was sent here: a socket is older than what is known of the run that reads it."""
         self.candidates: dict[int, int] | None = None
         """Behind address translation: the runs that it may be, with their last heartbeat."""
         self.last_data = b""
@@ -49,10 +52,12 @@ class Speakers:
             speaker = self._by_address[address] = Speaker(address)
         return speaker
 
-    def receiver(self, address: str) -> int | None:
-        """The run that reads what is sent to an address."""
-        run = self.at(address).run
-        return self._advertised.get(address) if run is None else run
+    def receiver(self, address: str) -> Speaker:
+        """Who reads what is sent to an address: behind address translation that is one who speaks from another."""
+        speaker = self.at(address)
+        if speaker.run is None and address in self._advertised:
+            return self.at(self._home[self._advertised[address]])
+        return speaker
 
     def identify(self, speaker: Speaker, table: Table) -> int | None:
         """The run that states this digest at this address; None: no node (a probe), or it cannot be told."""
