@@ -140,6 +140,7 @@ class Community:
         heartbeat, _, _ = table[run]
         seen = self.seen[run]
         seen.spoke = seen.last = self.time
+        observer.heard = self.time
         if is_round and heartbeat == observer.round_heartbeat:
             observer.round_time = self.time
         else:
@@ -158,6 +159,7 @@ class Community:
             observer.round_heartbeat = heartbeat
             observer.last_round = observer.round_time = self.time
             observer.judged = False
+            observer.rounds += 1
 
     def _account(self, observer: Observer, heartbeat: int, answered: Delivered | None, new_round: bool) -> None:
         if answered is not None:
@@ -178,6 +180,7 @@ class Community:
         The heartbeat of a node that has just begun is 1; what waits at the address of its earlier run is lost.
         """
         observer.heartbeat = heartbeat
+        observer.from_start = heartbeat <= (2 if answered is None else 1 + len(observer.inbox.waiting))
         observer.numbers[observer.run] = (heartbeat, 0, 0)
         waited = observer.inbox.flush(everything=answered is None and heartbeat <= 2)
         if answered is not None:
@@ -283,6 +286,13 @@ class Community:
                     self.propagation.gives_up(subject)
                 window.alive = False
                 window.count = window.total = 0
+
+    @property
+    def predicted(self) -> float | None:
+        """The share of the digest entries about others that were predicted exactly."""
+        entries = sum(each.entries for each in self.observers.values())
+        missed = sum(each.missed for each in self.observers.values())
+        return 1 - missed / entries if entries else None
 
     @property
     def dead_grace(self) -> int:

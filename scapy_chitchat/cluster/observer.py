@@ -57,6 +57,9 @@ class Observer:
         self.from_start = False
         """Its first statement was that of a node just started."""
         self.heartbeat = 0
+        self.heard = 0
+        """When it last stated its replicas."""
+        self.rounds = 0
         self.round_heartbeat = 0
         """Its own heartbeat in the Syns of its last round; 0: none seen."""
         self.round_time = 0
