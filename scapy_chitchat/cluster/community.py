@@ -10,53 +10,44 @@ from statistics import median
 from scapy_chitchat.cluster._records import ChitchatId, Section
 from scapy_chitchat.cluster.events import Event, Kind
 from scapy_chitchat.cluster.history import History, Version
+from scapy_chitchat.cluster.initial import InitialInterval, roundest
 from scapy_chitchat.cluster.inbox import Account, Delivered, Inbox
-from scapy_chitchat.cluster.liveness import SECOND, Detector
+from scapy_chitchat.cluster.liveness import MILLISECOND, SECOND, Detector, Window
 from scapy_chitchat.cluster.observer import Observer
+from scapy_chitchat.cluster.owners import Owners
 from scapy_chitchat.cluster.propagation import Propagation
 from scapy_chitchat.cluster.roster import Numbers, Roster, Table
 from scapy_chitchat.cluster.settings import Settings
+from scapy_chitchat.cluster.troubles import MAX_DATAGRAM, Troubles
+
+_ENTRY = 50
+"""Bytes of a digest entry without its node_id, of IPv4, and about those of a section's Node operation."""
 
 _SAMPLES = 1000
 """Of how many observations a guess is the median."""
 
 
-class Seen:
-    """What is known of a run as such."""
-
-    __slots__ = ("ahead", "first", "last", "lives", "spoke", "stepped")
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.last = first
-        self.spoke: int | None = None
-        self.stepped = 0
-        """When it first stated its present max_version."""
-        self.lives = 1
-        """How often it has begun: more than once with a constant generation_id."""
-        self.ahead = False
-        """Others were seen to know more of it than itself."""
-
-
 class Samples:
-    """Observations whose median is a guess."""
+    """Observations whose median is a guess; each says that the value is between two."""
 
     def __init__(self) -> None:
-        self.values: deque[int] = deque(maxlen=_SAMPLES)
-        self._median = 0
-        self._told = 0
+        self._low: deque[int] = deque(maxlen=_SAMPLES)
+        self._high: deque[int] = deque(maxlen=_SAMPLES)
+        self.count = 0
+        self._guess = 0
 
-    def add(self, value: int) -> None:
+    def add(self, low: int, high: int) -> None:
         """One more, in nanoseconds."""
-        self.values.append(value)
-        self._told += 1
-        if self._told < 32 or self._told % 64 == 0:
-            self._median = int(median(self.values))
+        self._low.append(low)
+        self._high.append(high)
+        self.count += 1
+        if self.count < 32 or self.count % 64 == 0:
+            self._guess = roundest(int(median(self._low)), int(median(self._high)))
 
     @property
     def guess(self) -> int:
         """About the median, in nanoseconds; 0 where there is nothing."""
-        return self._median
+        return self._guess
 
 
 class Community:
@@ -70,12 +61,14 @@ class Community:
         self.ids = roster.ids
         self.observers: dict[int, Observer] = {}
         self.histories: dict[int, History] = {}
-        self.seen: dict[int, Seen] = {}
-        self.generations: dict[str, int] = {}
+        self.troubles = Troubles(roster, self.emit)
+        self.owners = Owners(roster.ids, self.emit, self.troubles)
+        self.seen = self.owners.seen
         self.propagation = Propagation(settings, cluster_id, roster.ids)
         self.intervals = Samples()
         self.tombstone_graces = Samples()
         self.dead_graces = Samples()
+        self.initial = InitialInterval()
         self.messages = 0
         self.not_read = 0
         self.not_captured = 0
@@ -120,46 +113,70 @@ class Community:
             known = self.histories[subject] = History()
         return known
 
-    def meet(self, table: Table) -> None:
-        """A digest names runs: some for the first time."""
-        for run in table.keys() - self.seen.keys():
-            self.seen[run] = Seen(self.time)
-            node_id, generation_id, _ = self.ids[run]
-            self.emit("joined", run)
-            latest = self.generations.get(node_id)
-            if latest is not None and generation_id > latest:
-                self.emit("restarted", run, earlier_generation_id=latest)
-            self.generations[node_id] = generation_id if latest is None else max(latest, generation_id)
-
     # --- what a message states of its sender ---
 
-    def states(self, run: int, inbox: Inbox, table: Table, answered: Delivered | None, is_round: bool) -> None:
-        """The digest of a Syn (``is_round``), or of a SynAck that answers ``answered``."""
-        observer = self.observer(run, inbox)
-        self.meet(table)
-        heartbeat, _, _ = table[run]
-        seen = self.seen[run]
-        seen.spoke = seen.last = self.time
-        observer.heard = self.time
-        if is_round and heartbeat == observer.round_heartbeat:
-            observer.round_time = self.time
-        else:
+    def states(
+        self, run: int, inbox: Inbox, table: Table, answered: Delivered | None, to: str | None, size: int
+    ) -> None:
+        """The digest of a Syn to an address, or of a SynAck (``to`` is None) that answers ``answered``.
+
+        ``size``: bytes of the digest, as far as they are known.
+        """
+        self.owners.meet(table, self.time)
+        observer = self._at_its_statement(run, inbox, table[run][0])
+        if observer is None:
+            return
+        heartbeat = table[run][0]
+        new_round = to is not None and heartbeat != observer.round_heartbeat
+        if to is None or new_round:
             self.judge(observer)
-            is_round = is_round and heartbeat != observer.round_heartbeat
-        new_round = is_round and heartbeat != observer.round_heartbeat
+        else:
+            observer.round_time = self.time
+            observer.targets.add(to or "")
         self._account(observer, heartbeat, answered, new_round)
-        own = observer.numbers.get(run)
+        self._compare(observer, table)
+        self.troubles.digest(run, table, size)
+        seen = self.seen[run]
+        seen.spoke = seen.last = observer.heard = self.time
+        seen.spoke_frame = self.frame
+        if new_round:
+            self._new_round(observer, heartbeat, to or "")
+
+    def _at_its_statement(self, run: int, inbox: Inbox, heartbeat: int) -> Observer | None:
+        """The observer that states; a new one where the node began again; None where it contradicts itself."""
+        observer = self.observer(run, inbox)
+        if heartbeat >= observer.heartbeat:
+            return observer
+        before, observer.heartbeat = observer.heartbeat, heartbeat
+        if not self.owners.begins_again(run, heartbeat, before):
+            return None
+        self.history(run).contest()
+        del self.observers[run]
+        return self.observer(run, inbox)
+
+    def _compare(self, observer: Observer, table: Table) -> None:
+        """The digest against what was predicted."""
+        run = observer.run
+        first = not observer.stated
+        own = None if first else observer.numbers.get(run)
         for correction in observer.state(table):
             self._steps(observer, correction.subject, correction.predicted, correction.stated)
+            self.owners.claims(correction.subject, correction.stated[2], self.frame)
+        if first and not observer.from_start:
+            observer.windows = {subject: Window(self.time) for subject in table}
         self._owns(observer, own, table[run])
         self._misses_in(observer, table)
-        if new_round:
-            if observer.round_time:
-                self.intervals.add(self.time - observer.last_round)
-            observer.round_heartbeat = heartbeat
-            observer.last_round = observer.round_time = self.time
-            observer.judged = False
-            observer.rounds += 1
+
+    def _new_round(self, observer: Observer, heartbeat: int, to: str) -> None:
+        observer.pause = self.time - observer.round_time if observer.round_time else 0
+        if observer.round_time:
+            between = self.time - observer.last_round
+            self.intervals.add(between - MILLISECOND, between + MILLISECOND)
+        observer.round_heartbeat = heartbeat
+        observer.last_round = observer.round_time = self.time
+        observer.judged = False
+        observer.rounds += 1
+        observer.targets = {to}
 
     def _account(self, observer: Observer, heartbeat: int, answered: Delivered | None, new_round: bool) -> None:
         if answered is not None:
@@ -191,9 +208,22 @@ class Community:
         for each in account.lost:
             self.not_read += 1
             self.emit("not-read", observer.run, source=each.source, type=each.kind)
+        for each in account.unanswered:
+            if each.kind == "Syn" and each.table is not None and self._answer_size(observer, each.table) > MAX_DATAGRAM:
+                self.emit("oversized-answer", observer.run, to=each.source)
         if account.unseen:
             self.not_captured += account.unseen
             self.emit("not-captured", observer.run, count=account.unseen)
+
+    def _answer_size(self, observer: Observer, asked: Table) -> int:
+        """About the bytes of a SynAck to this digest, nothing of it compressed."""
+        size = sum(_ENTRY + len(self.ids[each].node_id) for each in observer.numbers)
+        for subject, (_, _, held) in observer.numbers.items():
+            known = asked.get(subject)
+            history = self.histories.get(subject)
+            if history and held > (known[2] if known else 0):
+                size += history.size_above(known[2] if known else 0)
+        return size
 
     def reads(self, observer: Observer, message: Delivered) -> None:
         """The observer reads a message."""
@@ -232,6 +262,7 @@ class Community:
     def _owns(self, observer: Observer, before: Numbers | None, said: Numbers) -> None:
         """What a node states of itself."""
         run = observer.run
+        self.owners.states(run, before, said)
         held = before[2] if before else 0
         if said[2] != held:
             observer.correct(run, before, said)
@@ -240,17 +271,19 @@ class Community:
             if before:
                 self.propagation.opens(run, said[2], self.time, self.observers.values())
         if before and said[1] > before[1]:
-            self._collects(run, before[1], said[1])
+            self._collects(observer, before[1], said[1])
 
-    def _collects(self, run: int, after: int, up_to: int) -> None:
-        for each in self.history(run).tombstones(after, up_to):
-            self.emit("collected", run, key=each.key, value=each.value, version=each.version, status=each.status)
-            self.tombstone_graces.add(self.time - each.since)
+    def _collects(self, observer: Observer, after: int, up_to: int) -> None:
+        for each in self.history(observer.run).tombstones(after, up_to):
+            self.emit(
+                "collected", observer.run, key=each.key, value=each.value, version=each.version, status=each.status
+            )
+            self.tombstone_graces.add(observer.last_round - each.since, self.time - each.since)
 
     def _misses_in(self, observer: Observer, table: Table) -> None:
         """The subjects that its digest does not name any more, or names again."""
         dropped = observer.dropped
-        if len(table) + len(dropped) == len(observer.numbers) and not dropped:
+        if not dropped and len(table) == len(observer.numbers):
             return
         for subject in [each for each in dropped if each in table]:
             del dropped[subject]
@@ -259,7 +292,17 @@ class Community:
             self.emit("dropped", subject, observer.run)
             window = observer.windows.get(subject)
             if window and window.judged_dead:
-                self.dead_graces.add(2 * (self.time - window.judged_dead))
+                earliest = observer.last_round - window.judged_dead
+                self.dead_graces.add(2 * earliest, 2 * (self.time - window.judged_dead))
+
+    def _forgets(self, observer: Observer, now: int) -> None:
+        """The subjects that it has named dead for all of their grace period are let go."""
+        grace = self.dead_grace
+        for subject in list(observer.dropped) if grace else ():
+            window = observer.windows.get(subject)
+            if window and window.judged_dead and now >= window.judged_dead + grace:
+                observer.forget(subject)
+                self.emit("forgotten", subject, observer.run)
 
     # --- liveness ---
 
@@ -269,23 +312,37 @@ class Community:
             return
         observer.judged = True
         now, detector = observer.round_time, self.detector
-        grace = self.dead_grace
         for subject in observer.numbers:
-            window = observer.windows.get(subject)
-            if window is None or subject == observer.run:
+            if subject == observer.run:
                 continue
-            if window.lives(now, detector):
-                if window.alive is not True:
-                    window.alive, window.judged_dead = True, 0
-                    self.emit("alive", subject, observer.run, phi=window.phi(now, detector))
+            window = observer.windows.get(subject)
+            if window is None:
+                window = observer.windows[subject] = Window()
+            verdict = window.verdict(now, detector)
+            if verdict is window.alive and verdict is not False:
+                continue
+            if verdict:
+                window.alive, window.judged_dead = True, 0
+                self.emit("alive", subject, observer.run, phi=window.phi(now, detector))
+            elif verdict is None:
+                window.alive = None
             else:
-                if not window.judged_dead:
-                    window.judged_dead = now
-                if window.alive:
-                    self.emit("dead", subject, observer.run, phi=window.phi(now, detector))
-                    self.propagation.gives_up(subject)
-                window.alive = False
-                window.count = window.total = 0
+                self._dies(observer, subject, window)
+        if observer.dropped:
+            self._forgets(observer, now)
+        if self.settings.initial_interval is None and self.initial.round_ends(
+            observer, self.ids, detector, self.interval
+        ):
+            self.detector = detector._replace(initial=self.initial.guess or detector.initial)
+
+    def _dies(self, observer: Observer, subject: int, window: Window) -> None:
+        now = observer.round_time
+        if window.alive or window.late:
+            self.emit("dead", subject, observer.run, phi=window.phi(now, self.detector))
+            self.propagation.gives_up(subject)
+            spoke = self.seen[subject].spoke
+            self.troubles.death(observer.run, subject, observer.pause, spoke, now, self.interval)
+        window.die(now)
 
     @property
     def predicted(self) -> float | None:
@@ -318,7 +375,10 @@ class Community:
             as_of = max(known[2] if known else 0, section.max_version)
             stood.append(as_of)
             if subject not in self.seen:
-                self.meet({subject: (0, 0, 0)})
+                self.owners.meet({subject: (0, 0, 0)}, self.time)
+            if subject != sender:
+                self.owners.claims(subject, as_of, self.frame)
+            self.troubles.section(subject, section, as_of)
             self._learns(subject, section, as_of)
         return tuple(stood)
 
@@ -328,7 +388,11 @@ class Community:
         for version in news.fresh:
             self._shows(subject, history, version)
         for version in news.contested:
-            self.emit("contested", subject, version=version.version, key=version.key)
+            if self.seen[subject].lives > 1:
+                self.emit("contested", subject, version=version.version, key=version.key)
+            else:
+                what = f"version {version.version} of {version.key!r} was sent with another content before"
+                self.emit("contradiction", subject, version=version.version, key=version.key, what=what)
         if len(history.order) > 2 * history.kept:
             self.tidy(subject, history)
 

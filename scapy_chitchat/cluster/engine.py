@@ -85,7 +85,8 @@ class Cluster:
         if run is not None and run in table:
             speaker.cluster_id = record.cluster_id
             sent.sender, sent.heartbeat = run, table[run][0]
-            community.states(run, speaker.inbox, table, None, True)
+            community.states(run, speaker.inbox, table, None, message.destination, len(data))
+            community.troubles.speaks(run, sent.source)
         self._deliver(sent, message.destination)
 
     def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record) -> None:
@@ -104,7 +105,7 @@ class Cluster:
             peer = self._speakers.receiver(destination).run
             repeated = table[peer][0] if peer in table and peer != run else None
             answered = speaker.inbox.answered_syn(destination, repeated)
-            community.states(run, speaker.inbox, table, answered, False)
+            community.states(run, speaker.inbox, table, answered, None, 0)
         sent.as_of = community.tells(run, sent.sections, table)
         self._deliver(sent, destination)
 
@@ -124,8 +125,16 @@ class Cluster:
 
     def _bad_cluster(self, sent: Delivered, speaker: Speaker, destination: str) -> None:
         answered = speaker.inbox.answered_by_bad_cluster(destination, speaker.cluster_id)
+        cluster_id = answered.cluster_id if answered else self._speakers.cluster_of(destination, sent.source)
+        if cluster_id is None:
+            self._unassigned += 1
+            return
+        community = self._community(cluster_id)
+        self._enter(community, sent)
         if answered is not None:
             answered.read_at = sent.time
+        asked = self._speakers.receiver(destination).run
+        community.emit("bad-cluster", asked, speaker.run, to=sent.source, other_cluster=speaker.cluster_id)
         self._deliver(sent, destination)
 
     def _sections(self, delta):

@@ -74,6 +74,8 @@ class History:
         self.order: list[int] = []
         self.keys: dict[str, list[int]] = {}
         self.covered: list[tuple[int, int, int]] = []
+        self.contested_up_to = 0
+        """The subject began again under the same generation_id: up to here a version may have two contents."""
         self.kept = 64
         """How many versions there were after the last tidying."""
 
@@ -162,7 +164,17 @@ class History:
                 if min(later, held.gone_at) <= extra.cut_as_of:
                     continue
             proven = held.alive_at >= stands_at or highest_unknown <= max(held.version, held.alive_at)
-            yield held, proven and not held.contested
+            yield held, proven and not held.contested and held.version > self.contested_up_to
+
+    def contest(self) -> None:
+        """The subject begins again: its versions come a second time, with other contents."""
+        self.contested_up_to = self.order[-1] if self.order else 0
+        self.covered = []
+
+    def size_above(self, version: int) -> int:
+        """About the bytes of the key-values above a version."""
+        found = (self.versions[each] for each in self.order[bisect_right(self.order, version) :])
+        return sum(len(each.key) + len(each.value) + 14 for each in found)
 
     def newest(self, key: str) -> Version | None:
         """The highest version of a key."""

@@ -16,6 +16,8 @@ from scapy_chitchat.cluster.settings import Settings
 SECOND = 1_000_000_000
 """Nanoseconds."""
 
+MILLISECOND = 1_000_000
+
 _PRIOR_WEIGHT = 5
 
 
@@ -41,9 +43,9 @@ class Window:
     nothing but a count and a sum is kept.
     """
 
-    __slots__ = ("alive", "count", "judged_dead", "last", "total")
+    __slots__ = ("alive", "count", "judged_dead", "last", "late", "total")
 
-    def __init__(self) -> None:
+    def __init__(self, late: int = 0) -> None:
         self.last = 0
         """When the last heartbeat that was news came; 0: none yet."""
         self.count = 0
@@ -52,6 +54,8 @@ class Window:
         """The last verdict; None: not judged, or not to be told."""
         self.judged_dead = 0
         """When the verdict became death; 0: it is not."""
+        self.late = late
+        """When the capture met it, where it began in the middle: the node has intervals that nobody knows. 0: it has none."""
 
     def report(self, now: int, detector: Detector) -> None:
         """A heartbeat that was news."""
@@ -69,12 +73,38 @@ class Window:
         count = self.count
         if not count:
             return None
-        return (now - self.last) * (count + _PRIOR_WEIGHT) / (self.total + _PRIOR_WEIGHT * detector.initial)
+        weighed = self.total + _PRIOR_WEIGHT * detector.initial
+        return (now - self.last) * (count + _PRIOR_WEIGHT) / weighed if weighed else None
 
-    def lives(self, now: int, detector: Detector) -> bool:
-        """The verdict of a node."""
+    def verdict(self, now: int, detector: Detector) -> bool | None:
+        """Whether a node takes it for alive; None: it cannot be told.
+
+        Of a window that the capture met late the mean lies between that of the known intervals and the one that these
+        would give to a new node.
+        """
         count = self.count
         if not count:
+            if self.late and now - (self.last or self.late) <= detector.threshold * detector.longest:
+                return None
             return False
-        limit = detector.threshold * (self.total + _PRIOR_WEIGHT * detector.initial)
-        return (now - self.last) * (count + _PRIOR_WEIGHT) <= limit
+        elapsed = now - self.last
+        lives = elapsed * (count + _PRIOR_WEIGHT) <= detector.threshold * (
+            self.total + _PRIOR_WEIGHT * detector.initial
+        )
+        if self.late and lives and elapsed * count > detector.threshold * self.total:
+            return None
+        return lives
+
+    def die(self, now: int) -> None:
+        """The verdict is death: the intervals are forgotten."""
+        if not self.judged_dead:
+            self.judged_dead = now
+        self.alive = False
+        self.count = self.total = self.late = 0
+
+
+def initial_interval_above(window: Window, now: int, detector: Detector) -> int:
+    """The ``initial_interval`` with which phi is just at the threshold now: a node that calls the subject dead has a smaller
+    one, a node that does not has this one or a larger."""
+    limit = (now - window.last) * (window.count + _PRIOR_WEIGHT) / detector.threshold
+    return int((limit - window.total) / _PRIOR_WEIGHT)

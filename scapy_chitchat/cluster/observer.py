@@ -64,6 +64,10 @@ class Observer:
         """Its own heartbeat in the Syns of its last round; 0: none seen."""
         self.round_time = 0
         """When it sent the last Syn of that round."""
+        self.pause = 0
+        """How long it had no round before that one."""
+        self.targets: set[str] = set()
+        """The addresses of the Syns of that round."""
         self.judged = True
         """The verdicts at the end of that round are done."""
         self.last_round = 0
@@ -130,6 +134,16 @@ class Observer:
             self.extras[subject] = extra
         elif subject in self.extras:
             del self.extras[subject]
+
+    def forget(self, subject: int) -> None:
+        """It lets a subject go."""
+        heartbeat = self.numbers.pop(subject)[0]
+        for each in (self.windows, self.extras, self.dropped):
+            each.pop(subject, None)
+        if self.rules.remembers:
+            self.forgotten[subject] = heartbeat
+            while len(self.forgotten) > self.rules.remembers:
+                del self.forgotten[next(iter(self.forgotten))]
 
     # --- stating ---
 

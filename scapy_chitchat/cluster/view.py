@@ -93,22 +93,13 @@ def _replica(community: Community, presumed: Presumed, subject: int, time: int) 
         heartbeat=numbers[0],
         last_gc_version=numbers[1],
         max_version=numbers[2],
-        alive=True if own else _alive(observer, window),
+        alive=True if own else window.alive if window else None,
         phi=None if own or window is None or window.alive is None else window.phi(time, community.detector),
         key_values=key_values,
         unknown_versions=list(extra.unknown),
         presumed=subject in presumed.doubtful,
         in_digest=subject not in observer.dropped,
     )
-
-
-def _alive(observer: Observer, window: Window | None) -> bool | None:
-    """The last verdict; a subject of which no news came is listed as dead once a round was judged."""
-    if window is not None and window.alive is not None:
-        return window.alive
-    if window is None and not observer.from_start:
-        return None
-    return False if observer.rounds else None
 
 
 def _contents(
@@ -141,7 +132,7 @@ def _node(community: Community, run: int, presumed: dict[int, Presumed]) -> Node
         node_id=node_id,
         generation_id=generation_id,
         gossip_advertise_addr=address,
-        run="current" if generation_id == community.generations[node_id] else "earlier",
+        run="current" if generation_id == community.owners.generations[node_id] else "earlier",
         heartbeat=numbers[0],
         last_gc_version=numbers[1],
         max_version=numbers[2],
