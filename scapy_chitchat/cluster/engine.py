@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The engine: captured messages in, events and states out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scapy_chitchat.cluster._records import sections_of
+from scapy_chitchat.cluster.community import Community
+from scapy_chitchat.cluster.estimates import Estimates
+from scapy_chitchat.cluster.events import Event
+from scapy_chitchat.cluster.inbox import Delivered
+from scapy_chitchat.cluster.ladder import Step
+from scapy_chitchat.cluster.roster import Roster, Table
+from scapy_chitchat.cluster.settings import Settings
+from scapy_chitchat.cluster.speakers import Speaker, Speakers
+from scapy_chitchat.cluster.state import ClusterState
+from scapy_chitchat.cluster.view import view
+
+if TYPE_CHECKING:
+    from scapy_chitchat.cluster._records import CapturedMessage
+
+
+class Cluster:
+    """What captured messages say about the clusters whose nodes sent them."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self._out: list[Event] = []
+        self._roster = Roster()
+        self._speakers = Speakers(self._roster)
+        self._communities: dict[str, Community] = {}
+        self._time = 0
+        self._decimals = 6
+        self._unassigned = 0
+        self._doubled = 0
+
+    def feed(self, message: CapturedMessage) -> list[Event]:
+        """Take one message, in the order of the capture; gives what it shows to have happened."""
+        record = message.message
+        if record is None:
+            return []
+        datagram = message.datagram
+        self._decimals = datagram.decimals
+        self._time = datagram.time * 10 ** (9 - datagram.decimals)
+        speaker = self._speakers.at(message.source)
+        kind = record.type
+        sent = Delivered(self._time, datagram.frame, kind, speaker.address, speaker.run, len(datagram.data))
+        if kind == "Syn":
+            self._syn(sent, speaker, message, record)
+        elif kind == "SynAck":
+            self._syn_ack(sent, speaker, message.destination, record)
+        elif kind == "Ack":
+            self._ack(sent, speaker, message.destination, record)
+        else:
+            self._bad_cluster(sent, speaker, message.destination)
+        events, self._out[:] = list(self._out), []
+        return events
+
+    def _community(self, cluster_id: str) -> Community:
+        known = self._communities.get(cluster_id)
+        if known is None:
+            known = self._communities[cluster_id] = Community(cluster_id, self.settings, self._roster, self._out)
+        return known
+
+    def _enter(self, community: Community, sent: Delivered) -> None:
+        """A message of this cluster: what follows happens now."""
+        sent.cluster_id = community.cluster_id
+        community.messages += 1
+        community.time, community.frame, community.decimals = sent.time, sent.frame, self._decimals
+
+    def _syn(self, sent: Delivered, speaker: Speaker, message: CapturedMessage, record) -> None:
+        community = self._community(record.cluster_id)
+        self._enter(community, sent)
+        self._speakers.says(message.source, message.destination, record.cluster_id)
+        data = message.datagram.data
+        if data == speaker.last_data:
+            table = speaker.last_table
+            run = speaker.run
+        else:
+            table = self._roster.table(record.digest)
+            run = self._speakers.identify(speaker, table)
+            speaker.last_data, speaker.last_table = data, table
+        sent.table = table
+        if run is not None and run in table:
+            speaker.cluster_id = record.cluster_id
+            sent.sender, sent.heartbeat = run, table[run][0]
+            community.states(run, speaker.inbox, table, None, message.destination, len(data))
+            community.troubles.speaks(run, sent.source)
+        self._deliver(sent, message.destination)
+
+    def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record) -> None:
+        cluster_id = self._speakers.cluster_of(destination, sent.source)
+        if cluster_id is None:
+            self._unassigned += 1
+            return
+        community = self._community(cluster_id)
+        self._enter(community, sent)
+        table = sent.table = self._roster.table(record.digest)
+        sent.sections = self._sections(record.delta)
+        run = sent.sender = self._speakers.identify(speaker, table)
+        if run is not None and run in table:
+            speaker.cluster_id = cluster_id
+            sent.heartbeat = table[run][0]
+            peer = self._speakers.receiver(destination).run
+            repeated = table[peer][0] if peer in table and peer != run else None
+            answered = speaker.inbox.answered_syn(destination, repeated)
+            community.states(run, speaker.inbox, table, answered, None, 0)
+        sent.as_of = community.tells(run, sent.sections, table)
+        self._deliver(sent, destination)
+
+    def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record) -> None:
+        cluster_id = self._speakers.cluster_of(sent.source, destination)
+        if cluster_id is None:
+            self._unassigned += 1
+            return
+        community = self._community(cluster_id)
+        self._enter(community, sent)
+        sent.sections = self._sections(record.delta)
+        answered = speaker.inbox.answered_syn_ack(destination, sent.sections)
+        if answered is not None:
+            answered.read_at = sent.time
+        sent.as_of = community.tells(speaker.run, sent.sections, None)
+        self._deliver(sent, destination)
+
+    def _bad_cluster(self, sent: Delivered, speaker: Speaker, destination: str) -> None:
+        answered = speaker.inbox.answered_by_bad_cluster(destination, speaker.cluster_id)
+        cluster_id = answered.cluster_id if answered else self._speakers.cluster_of(destination, sent.source)
+        if cluster_id is None:
+            self._unassigned += 1
+            return
+        community = self._community(cluster_id)
+        self._enter(community, sent)
+        if answered is not None:
+            answered.read_at = sent.time
+        asked = self._speakers.receiver(destination).run
+        community.emit("bad-cluster", asked, speaker.run, to=sent.source, other_cluster=speaker.cluster_id)
+        self._deliver(sent, destination)
+
+    def _sections(self, delta):
+        return tuple((self._roster[each.subject], each) for each in sections_of(delta))
+
+    def _deliver(self, sent: Delivered, destination: str) -> None:
+        self._speakers.receiver(destination).inbox.put(sent)
+
+    def finish(self) -> list[Event]:
+        """What is only known at the end of the capture."""
+        return []
+
+    def at(self, time: int | None = None) -> list[ClusterState]:
+        """The clusters at ``time`` (nanoseconds; not before the last message; None: then). One a cluster_id."""
+        return [view(each, max(time or 0, self._time)) for each in self._communities.values()]
+
+    def estimates(self) -> list[Estimates]:
+        """What was guessed of the nodes' settings. One a cluster_id."""
+        return []
+
+    def followed(self) -> list[Step]:
+        """The versions that ``Settings.follow`` asked for, in the order in which they were seen."""
+        return [step for each in self._communities.values() for step in each.propagation.steps]
