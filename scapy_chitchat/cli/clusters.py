@@ -5,15 +5,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, get_args
 
 import typer
 
+from scapy_chitchat.capture import CapturedMessage, Counters
 from scapy_chitchat.cli.common import counted
 from scapy_chitchat.cli.moments import Clock, Moment, Zone, generation_text, parse_moment
-from scapy_chitchat.cli.options import OUTPUT
-from scapy_chitchat.cluster import Cluster, ClusterState, Estimate, Estimates, Settings
+from scapy_chitchat.cli.options import OUTPUT, Reading
+from scapy_chitchat.cli.showing import all_messages_in
+from scapy_chitchat.cli.sources import Sources
+from scapy_chitchat.cluster import Cluster, ClusterState, Estimate, Estimates, Event, Settings
+from scapy_chitchat.cluster.settings import RulesName
 from scapy_chitchat.net.text import printable
+
+
+def nanoseconds(message: CapturedMessage) -> int:
+    """When a message was captured: nanoseconds since the epoch."""
+    scale: int = 10 ** (9 - message.datagram.decimals)
+    return message.datagram.time * scale
+
+
+RULES: tuple[RulesName, ...] = get_args(RulesName)
+
+
+def rules_name(value: str) -> str:
+    """The callback of an option: a version of the crate that the engine has rules of. Raises BadParameter."""
+    if value and value not in RULES:
+        raise typer.BadParameter(f"there are no rules {value!r}; there are {', '.join(RULES)}")
+    return value
 
 
 def moment(value: str) -> str:
@@ -56,10 +76,12 @@ class Detector:
 
     PANEL: ClassVar = "Settings of the nodes"
     interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0, help="Between gossip rounds; told from the traffic.")
+        float,
+        typer.Option("--interval", metavar="SECONDS", min=0, help="Between gossip rounds; else as seen."),
     ] = 0.0
     initial_interval: Annotated[
-        float, typer.Option("--initial-interval", metavar="SECONDS", min=0, help="The failure detector's; 5 unless told.")
+        float,
+        typer.Option("--initial-interval", metavar="SECONDS", min=0, help="The failure detector's; else 5."),
     ] = 0.0
     threshold: Annotated[
         float, typer.Option("--phi-threshold", metavar="PHI", min=0, help="Above it a node is dead.")
@@ -72,7 +94,12 @@ class Detector:
     ] = 0.0
     rules: Annotated[
         str,
-        typer.Option("--rules", metavar="VERSION", help="How nodes treat deltas: 0.9, 0.10.0, or 0.10.1 for all later."),
+        typer.Option(
+            "--rules",
+            metavar="VERSION",
+            callback=rules_name,
+            help="As nodes of 0.9, 0.10.0 or 0.10.1 and later.",
+        ),
     ] = ""
 
     def settings(self, follow: tuple[str, str] | None = None) -> Settings:
@@ -83,7 +110,7 @@ class Detector:
             threshold=self.threshold,
             window=self.window,
             dead_grace=self.dead_grace or None,
-            rules=rules_name(self.rules),
+            rules=next((each for each in RULES if each == self.rules), None),
             follow=follow,
         )
 
@@ -94,7 +121,9 @@ class Feeding:
     def __init__(self, files: Sequence[str], reading: Reading, settings: Settings, *, silent: bool) -> None:
         """``silent``: nothing goes to standard output meanwhile, so that a progress bar disturbs nobody."""
         self.cluster = Cluster(settings)
-        self.sources = Sources(files, reading, silent=silent)
+        self.reading = reading
+        self.counters = Counters()
+        self.sources = Sources(files, self.counters, silent=silent)
         self.first = 0
         """When the first message came; nanoseconds since the epoch."""
         self.last = 0
@@ -102,8 +131,8 @@ class Feeding:
 
     def events(self, until: Moment | None = None) -> Iterator[Event]:
         """Feed one message after the other; gives what happens, also what is known at the end only."""
-        for message in self.sources.messages():
-            time = message.nanoseconds
+        for message in self._messages():
+            time = nanoseconds(message)
             self.first = self.first or time
             if until is not None and time > until.since_epoch(self.first):
                 break
@@ -112,10 +141,19 @@ class Feeding:
             yield from self.cluster.feed(message)
         yield from self.cluster.finish()
 
+    def _messages(self) -> Iterator[CapturedMessage]:
+        return self.sources.each(lambda frames, tick: all_messages_in(frames, self.reading, self.counters, tick))
+
     def at(self, moment: Moment | None, wanted: str) -> list[ClusterState]:
         """The clusters of that cluster_id, or all, at that moment, or when the last message came."""
         time = None if moment is None else max(moment.since_epoch(self.first), self.last)
         return [each for each in self.cluster.at(time) if not wanted or each.cluster_id == wanted]
+
+    def nothing_found(self, wanted: str) -> str:
+        """What to say when there was nothing of what was wanted."""
+        if self.messages:
+            return f"nothing {wanted} in {counted(self.messages, 'message')}"
+        return self.sources.nothing_found(self.reading.ports)
 
     def clock(self, zone: Zone) -> Clock:
         """What shows the capture's times."""
@@ -154,8 +192,8 @@ def doubts(state: ClusterState, told: Estimates | None) -> Iterator[str]:
     incomplete = [each.node_id for each in state.nodes if each.run == "current" and not each.complete]
     if incomplete:
         yield (
-            f"not all key-values of {some(incomplete)} are known: they were sent before the capture began; a node tells "
-            "all when it is asked by 'scapy-chitchat probe' while you capture"
+            f"not all key-values of {some(incomplete)} are known: they were sent before the capture began; a node "
+            "tells all when 'scapy-chitchat probe' asks it while you capture"
         )
     if told is None:
         return

@@ -67,11 +67,7 @@ def follow(key: Key, files: Files, wish: FollowOptions) -> int:
         else:
             _Ladder(step, feeding.clock(wish.zone)).print()
     if not steps and not interrupted and not feeding.sources.failed:
-        complain(
-            f"nobody sent key {printable(key)} in {counted(feeding.messages, 'message')}"
-            if feeding.messages
-            else feeding.sources.nothing_found()
-        )
+        complain(feeding.nothing_found(f"of key {printable(key)}"))
     return INTERRUPTED if interrupted else BAD_INPUT if feeding.sources.failed else 0
 
 

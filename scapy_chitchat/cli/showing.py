@@ -17,7 +17,7 @@ from scapy_chitchat.capture import (
     read_datagrams,
 )
 from scapy_chitchat.cli.lines import printer_for
-from scapy_chitchat.cli.options import MessageOptions
+from scapy_chitchat.cli.options import MessageOptions, Reading
 from scapy_chitchat.cli.tables import Counts, Summary, print_stats
 
 
@@ -89,14 +89,21 @@ def messages_in(
     frames: Iterable[Frame], output: Output, every_thousand: Callable[[], None] = lambda: None
 ) -> Iterator[CapturedMessage]:
     """The messages in frames that pass the filters; counts all of them."""
-    wish, counts = output.wish, output.counts
-    keeps = Selection(wish).keeps
-    reader = DatagramReader(output.counters, drop_duplicates=wish.dedup)
-    for datagram in read_datagrams(frames, reader, MessageFilter(frozenset(wish.ports))):
-        captured = CapturedMessage(datagram, wish.stream_limit)
-        counts.messages += 1
-        counts.refused += captured.error is not None
-        if counts.messages % 1000 == 0:
-            every_thousand()
+    keeps = Selection(output.wish).keeps
+    for captured in all_messages_in(frames, output.wish, output.counters, every_thousand):
+        output.counts.messages += 1
+        output.counts.refused += captured.error is not None
         if keeps(captured):
             yield captured
+
+
+def all_messages_in(
+    frames: Iterable[Frame], wish: Reading, counters: Counters, every_thousand: Callable[[], None]
+) -> Iterator[CapturedMessage]:
+    """The messages in frames, read as it is wished."""
+    reader = DatagramReader(counters, drop_duplicates=wish.dedup)
+    datagrams = read_datagrams(frames, reader, MessageFilter(frozenset(wish.ports)))
+    for number, datagram in enumerate(datagrams, 1):
+        if number % 1000 == 0:
+            every_thousand()
+        yield CapturedMessage(datagram, wish.stream_limit)

@@ -13,7 +13,18 @@ from typing import Annotated, ClassVar, TypeVar
 import msgspec
 import typer
 
-from scapy_chitchat.cli.clusters import Detector, Feeding, Times, confidence, doubts, guesses, moment, moment_of, run_text, some
+from scapy_chitchat.cli.clusters import (
+    Detector,
+    Feeding,
+    Times,
+    confidence,
+    doubts,
+    guesses,
+    moment,
+    moment_of,
+    run_text,
+    some,
+)
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, console, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import Clock
@@ -33,7 +44,12 @@ class StateOptions(Reading, Subjects, Times, Detector):
     PANEL: ClassVar = OUTPUT
     at: Annotated[
         str,
-        typer.Option("--at", metavar="TIME", callback=moment, help="At this time: a date, epoch seconds, or +12.5 from the start."),
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            callback=moment,
+            help="At this time: a date, epoch seconds, or +12.5 from the start.",
+        ),
     ] = ""
     observer: Annotated[str, typer.Option("--observer", metavar="ID", help="As this node sees it.")] = ""
     keys: Annotated[bool, typer.Option("--keys", help="The key-values, too.")] = False
@@ -58,9 +74,10 @@ def state(files: Files, wish: StateOptions) -> int:
         if wish.json:
             sys.stdout.buffer.write(narrowed(each, wish).as_json() + b"\n")
         else:
-            _Tables(narrowed(each, wish), each, estimates.get(each.cluster_id), wish, feeding.clock(wish.zone)).print()
+            told, clock = estimates.get(each.cluster_id), feeding.clock(wish.zone)
+            _Tables(narrowed(each, wish), each, told, wish, clock).print()
     if not found and not interrupted and not feeding.sources.failed:
-        complain(f"no cluster {wish.cluster!r} among {counted(feeding.messages, 'message')}" if wish.cluster and feeding.messages else feeding.sources.nothing_found())
+        complain(feeding.nothing_found(f"of cluster {wish.cluster!r}"))
     return INTERRUPTED if interrupted else BAD_INPUT if feeding.sources.failed else 0
 
 

@@ -50,13 +50,12 @@ class TimelineOptions(Reading, Subjects, Times, Detector):
     PANEL: ClassVar = FILTERS
     kinds: Annotated[
         list[str],
-        typer.Option(
-            "--kind", metavar="KIND,...", callback=known_kinds, help=f"Only these kinds: {', '.join(KINDS)}."
-        ),
+        typer.Option("--kind", metavar="KIND,...", callback=known_kinds, help=f"Only these kinds: {', '.join(KINDS)}."),
     ] = field(default_factory=list)
     observer: Annotated[str, typer.Option("--observer", metavar="ID", help="Only in this node's view.")] = ""
     since: Annotated[
-        str, typer.Option("--from", metavar="TIME", callback=moment, help="From then on: a date, epoch seconds or +12.5.")
+        str,
+        typer.Option("--from", metavar="TIME", callback=moment, help="From then on: a date, epoch seconds or +12.5."),
     ] = ""
     until: Annotated[str, typer.Option("--to", metavar="TIME", callback=moment, help="Up to then.")] = ""
     summary: Annotated[
@@ -84,10 +83,7 @@ def timeline(files: Files, wish: TimelineOptions) -> int:
         return 0
     printer.finish()
     if not shown and not interrupted and not feeding.sources.failed:
-        said = feeding.sources.nothing_found() if not feeding.messages else (
-            f"nothing of that kind among what {counted(feeding.messages, 'message')} show"
-        )
-        complain(said)
+        complain(feeding.nothing_found("of that kind"))
     return INTERRUPTED if interrupted else BAD_INPUT if feeding.sources.failed else 0
 
 
@@ -173,7 +169,7 @@ SENTENCES: dict[str, Callable[[Event], str]] = {
     "silent": lambda event: f"said nothing for {event.seconds:.1f} s (the {event.silent})",
     "bad-cluster": lambda event: f"told that it is of another cluster{_other(event)}",
     "digest-near-limit": lambda event: (
-        f"digest of {event.bytes:,} bytes with {event.entries:,} entries: soon no datagram holds it"
+        f"digest of {event.bytes} bytes with {event.entries} entries: soon no datagram holds it"
     ),
     "odd-address": lambda event: f"cannot be reached as advertised: {_text(event.why)}",
     "contested": lambda event: f"two contents of version {event.version}, key {_text(event.key)}",
