@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scapy_chitchat.records.makers import record_class
@@ -11,6 +11,7 @@ from scapy_chitchat.wire import layers
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage as CapturedMessage
+    from scapy_chitchat.records import Message as Message
 
 
 class ChitchatId(NamedTuple):
@@ -56,7 +57,7 @@ _NodeOp = record_class(layers.NodeOp)
 _KeyValueOp = record_class(layers.KeyValueOp)
 
 
-def sections_of(delta: Sequence[object]) -> Iterator[Section]:
+def sections_of(delta: Iterable[object]) -> Iterator[Section]:
     """The sections of a delta that a node takes."""
     node = None
     key_values: list[KeyValueOp] = []

@@ -3,22 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from scapy_chitchat.cluster._records import sections_of
+from scapy_chitchat.cluster._records import Section, sections_of
 from scapy_chitchat.cluster.community import Community
-from scapy_chitchat.cluster.estimates import Estimates
+from scapy_chitchat.cluster.estimates import Estimates, estimate
 from scapy_chitchat.cluster.events import Event
 from scapy_chitchat.cluster.inbox import Delivered
 from scapy_chitchat.cluster.ladder import Step
-from scapy_chitchat.cluster.roster import Roster, Table
+from scapy_chitchat.cluster.patience import Doubles
+from scapy_chitchat.cluster.roster import Roster
 from scapy_chitchat.cluster.settings import Settings
 from scapy_chitchat.cluster.speakers import Speaker, Speakers
 from scapy_chitchat.cluster.state import ClusterState
 from scapy_chitchat.cluster.view import view
 
 if TYPE_CHECKING:
-    from scapy_chitchat.cluster._records import CapturedMessage
+    from scapy_chitchat.cluster._records import CapturedMessage, Message
 
 
 class Cluster:
@@ -33,7 +35,7 @@ class Cluster:
         self._time = 0
         self._decimals = 6
         self._unassigned = 0
-        self._doubled = 0
+        self._doubles = Doubles()
 
     def feed(self, message: CapturedMessage) -> list[Event]:
         """Take one message, in the order of the capture; gives what it shows to have happened."""
@@ -43,8 +45,10 @@ class Cluster:
         datagram = message.datagram
         self._decimals = datagram.decimals
         self._time = datagram.time * 10 ** (9 - datagram.decimals)
-        speaker = self._speakers.at(message.source)
         kind = record.type
+        if self._doubles.is_double(message.source, message.destination, datagram.data, kind, self._time):
+            return []
+        speaker = self._speakers.at(message.source)
         sent = Delivered(self._time, datagram.frame, kind, speaker.address, speaker.run, len(datagram.data))
         if kind == "Syn":
             self._syn(sent, speaker, message, record)
@@ -54,6 +58,11 @@ class Cluster:
             self._ack(sent, speaker, message.destination, record)
         else:
             self._bad_cluster(sent, speaker, message.destination)
+        for community in self._communities.values():
+            community.grow_impatient(self._time, datagram.frame)
+        return self._happened()
+
+    def _happened(self) -> list[Event]:
         events, self._out[:] = list(self._out), []
         return events
 
@@ -69,7 +78,7 @@ class Cluster:
         community.messages += 1
         community.time, community.frame, community.decimals = sent.time, sent.frame, self._decimals
 
-    def _syn(self, sent: Delivered, speaker: Speaker, message: CapturedMessage, record) -> None:
+    def _syn(self, sent: Delivered, speaker: Speaker, message: CapturedMessage, record: Message) -> None:
         community = self._community(record.cluster_id)
         self._enter(community, sent)
         self._speakers.says(message.source, message.destination, record.cluster_id)
@@ -89,7 +98,7 @@ class Cluster:
             community.troubles.speaks(run, sent.source)
         self._deliver(sent, message.destination)
 
-    def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record) -> None:
+    def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Message) -> None:
         cluster_id = self._speakers.cluster_of(destination, sent.source)
         if cluster_id is None:
             self._unassigned += 1
@@ -109,7 +118,7 @@ class Cluster:
         sent.as_of = community.tells(run, sent.sections, table)
         self._deliver(sent, destination)
 
-    def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record) -> None:
+    def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Message) -> None:
         cluster_id = self._speakers.cluster_of(sent.source, destination)
         if cluster_id is None:
             self._unassigned += 1
@@ -137,24 +146,33 @@ class Cluster:
         community.emit("bad-cluster", asked, speaker.run, to=sent.source, other_cluster=speaker.cluster_id)
         self._deliver(sent, destination)
 
-    def _sections(self, delta):
+    def _sections(self, delta: Iterable[object]) -> tuple[tuple[int, Section], ...]:
         return tuple((self._roster[each.subject], each) for each in sections_of(delta))
 
     def _deliver(self, sent: Delivered, destination: str) -> None:
+        if sent.wants_answer and sent.cluster_id is not None:
+            self._communities[sent.cluster_id].unanswered.sent(sent, destination)
         self._speakers.receiver(destination).inbox.put(sent)
 
     def finish(self) -> list[Event]:
-        """What is only known at the end of the capture."""
-        return []
+        """What is only known at the end of the capture: the verdicts of each node's last round."""
+        for community in self._communities.values():
+            community.frame = None
+            for observer in community.observers.values():
+                community.judge(observer)
+        return self._happened()
 
     def at(self, time: int | None = None) -> list[ClusterState]:
         """The clusters at ``time`` (nanoseconds; not before the last message; None: then). One a cluster_id."""
         return [view(each, max(time or 0, self._time)) for each in self._communities.values()]
 
     def estimates(self) -> list[Estimates]:
-        """What was guessed of the nodes' settings. One a cluster_id."""
-        return []
+        """What was guessed of the nodes' settings, and how much was explained. One a cluster_id."""
+        return [
+            estimate(each, doubled=self._doubles.count, unassigned=self._unassigned)
+            for each in self._communities.values()
+        ]
 
     def followed(self) -> list[Step]:
         """The versions that ``Settings.follow`` asked for, in the order in which they were seen."""
-        return [step for each in self._communities.values() for step in each.propagation.steps]
+        return [step for each in self._communities.values() for step in each.ladder()]

@@ -9,14 +9,16 @@ key up to M, but for tombstones up to its last_gc_version. What makes this exact
 - ``gone_at``: the lowest max_version of a sender that should have listed it and did not: replaced or collected by then.
 
 ``covered`` are stretches of versions of which a section told everything: (after, up to, as of). What is not listed in
-them is not there, at replicas that stand at ``as of`` or above. Versions at or below the last_gc_version of a section that
+them is not there, at replicas that stand at ``as of`` or above. Versions at or below the last_gc_version of a
+section that
 starts above 0 do not count: a tombstone that was there may have been collected, and its key is unknown.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from scapy_chitchat.cluster._records import KeyValueOp, Section
@@ -51,7 +53,8 @@ class Extra(NamedTuple):
     """Versions up to here were lost in a reset of 0.9."""
     cut_from: int = 0
     cut_as_of: int = 0
-    """It was filled from (cut_from, …] by a section cut short, of a sender that stood at cut_as_of: what that sender had
+    """It was filled from (cut_from, …] by a section cut short, of a sender that stood at cut_as_of: what that sender
+    had
     replaced above the cut was not in it."""
 
 
@@ -150,7 +153,8 @@ class History:
         return without(ranges, within) if len(within) <= 4096 else ranges
 
     def select(self, gc: int, stands_at: int, extra: Extra = PLAIN) -> Iterable[tuple[Version, bool]]:
-        """What a replica holds, and whether that is certain. ``extra.unknown`` is what is left of its unknown versions."""
+        """What a replica holds, and whether that is certain. ``extra.unknown`` is what is left of its unknown
+        versions."""
         highest_unknown = extra.unknown[-1][1] if extra.unknown else 0
         for versions in self.keys.values():
             place = bisect_right(versions, stands_at) - 1
@@ -193,7 +197,7 @@ class History:
         found = (self.versions[each] for each in order[bisect_right(order, after) : bisect_right(order, up_to)])
         return [each for each in found if each.status != "Set"]
 
-    def tidy(self, replicas: Iterable[tuple[int, int]]) -> None:
+    def tidy(self, replicas: Sequence[tuple[int, int]]) -> None:
         """Forget what no replica can hold; ``replicas``: max_version and last_gc_version of each.
 
         Of a key, a version stays while a replica stands between it and the next one. The newest stays, unless it is a
@@ -202,7 +206,7 @@ class History:
         stands = sorted({held for held, _ in replicas})
         collected = min((gc for _, gc in replicas), default=0)
         for key, versions in list(self.keys.items()):
-            kept = [low for low, high in zip(versions, versions[1:], strict=False) if _any_within(stands, low, high)]
+            kept = [low for low, high in pairwise(versions) if _any_within(stands, low, high)]
             newest = self.versions[versions[-1]]
             if kept or newest.status == "Set" or newest.version > collected or not stands or stands[0] < newest.version:
                 kept.append(newest.version)

@@ -3,7 +3,8 @@
 
 A node reads its socket in order. Its own heartbeat rises by one per message read and one per round, so that the
 difference of two statements of it, less the rounds, is the number of messages read between. An answer names the message
-that it answers: a SynAck repeats the heartbeat of the peer that it has just read, the sections of an Ack start where the
+that it answers: a SynAck repeats the heartbeat of the peer that it has just read, the sections of an Ack start where
+the
 SynAck's digest stood. What is older than a message proven read, and was not read, is lost.
 """
 
@@ -132,7 +133,8 @@ class Inbox:
         return None
 
     def settle(self, reads: int, answers: bool) -> Account:
-        """``reads`` messages were read since the last statement; ``answers``: this statement answers the last of them."""
+        """``reads`` messages were read since the last statement; ``answers``: this statement answers the last of
+        them."""
         items = list(self.waiting)
         proven = max((place for place, each in enumerate(items) if each.read_at), default=-1) + 1
         before = items[:proven]

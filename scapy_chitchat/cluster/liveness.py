@@ -55,7 +55,8 @@ class Window:
         self.judged_dead = 0
         """When the verdict became death; 0: it is not."""
         self.late = late
-        """When the capture met it, where it began in the middle: the node has intervals that nobody knows. 0: it has none."""
+        """When the capture met it, where it began in the middle: the node has intervals that nobody knows. 0: it has
+        none."""
 
     def report(self, now: int, detector: Detector) -> None:
         """A heartbeat that was news."""
@@ -104,7 +105,8 @@ class Window:
 
 
 def initial_interval_above(window: Window, now: int, detector: Detector) -> int:
-    """The ``initial_interval`` with which phi is just at the threshold now: a node that calls the subject dead has a smaller
+    """The ``initial_interval`` with which phi is just at the threshold now: a node that calls the subject dead has a
+    smaller
     one, a node that does not has this one or a larger."""
     limit = (now - window.last) * (window.count + _PRIOR_WEIGHT) / detector.threshold
     return int((limit - window.total) / _PRIOR_WEIGHT)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One node as an observer: its replicas, predicted from what it read and corrected by what it states.
 
-A statement (its own digest, its own sections) wins over every prediction. How often the two agree is counted: it measures
+A statement (its own digest, its own sections) wins over every prediction. How often the two agree is counted: it
+measures
 the capture and the model without any truth.
 """
 
@@ -51,6 +52,8 @@ class Observer:
         self.extras: dict[int, Extra] = {}
         self.alternatives: dict[int, list[tuple[Rules, Numbers, Extra]]] = {}
         """Where other rules would have had another outcome: those, until the next statement decides."""
+        self.gaps: set[int] = set()
+        """Subjects of which the last section did not fit its replica."""
         self.inbox = Inbox()
         self.stated = False
         """It has stated its replicas at least once."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How versions get round: when the last observer has one, and the whole way of those that are followed.
 
-A version opens when its owner first states it or a later one; the observers that lack it are those that have spoken by then. It is
+A version opens when its owner first states it or a later one; the observers that lack it are those that have spoken
+by then. It is
 through when the last of them has it; who is judged dead meanwhile is not waited for.
 """
 
@@ -83,7 +84,9 @@ class Propagation:
             if len(left) < len(through):
                 self._open[subject] = deque(left, maxlen=_MOST_OPEN)
 
-    def follows(self, subject: int, version: Version, owner_time: int, time: int, observers: Iterable[Observer]) -> None:
+    def follows(
+        self, subject: int, version: Version, owner_time: int, time: int, observers: Iterable[Observer]
+    ) -> None:
         """A version is seen for the first time: if it is asked for, its way is remembered."""
         if self._follow is None:
             return

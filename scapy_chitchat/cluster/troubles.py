@@ -21,7 +21,7 @@ MAX_DATAGRAM = 65507
 _NEAR = MAX_DATAGRAM * 9 // 10
 
 _AGAIN_AND_AGAIN = 3
-"""So many sections without an operation are no chance: the room for one ends between two of its operations now and then."""
+"""So many sections without an operation in a row are no chance."""
 
 SILENT_ROUNDS = 5
 """A node that says nothing for so many rounds is silent."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is known of a cluster at a time, put together from the engine's numbers and contents.
 
-What was delivered to an observer after its last statement is presumed read, unless it says nothing any more; it is tried
+What was delivered to an observer after its last statement is presumed read, unless it says nothing any more; it is
+tried
 on copies, so that asking changes nothing.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 from scapy_chitchat.cluster.community import Community
 from scapy_chitchat.cluster.history import PLAIN, Extra, History
-from scapy_chitchat.cluster.liveness import Window
 from scapy_chitchat.cluster.observer import Observer
 from scapy_chitchat.cluster.roster import Numbers
 from scapy_chitchat.cluster.state import ClusterState, KeyValueState, NodeState, ObserverState, ReplicaState
@@ -97,7 +97,7 @@ def _replica(community: Community, presumed: Presumed, subject: int, time: int) 
         phi=None if own or window is None or window.alive is None else window.phi(time, community.detector),
         key_values=key_values,
         unknown_versions=list(extra.unknown),
-        presumed=subject in presumed.doubtful,
+        presumed=subject in presumed.doubtful or subject in observer.dropped,
         in_digest=subject not in observer.dropped,
     )
 
