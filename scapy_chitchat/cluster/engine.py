@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ from scapy_chitchat.cluster.view import view
 if TYPE_CHECKING:
     from scapy_chitchat.cluster._records import CapturedMessage, Message
 
+_MOST_HELD = 1000
+"""The most messages that are kept while their cluster is unknown."""
+
 
 class Cluster:
     """What captured messages say about the clusters whose nodes sent them."""
@@ -34,6 +38,8 @@ class Cluster:
         self._communities: dict[str, Community] = {}
         self._time = 0
         self._decimals = 6
+        self._held: deque[tuple[Delivered, str]] = deque()
+        """Deltas that came before any Syn told their cluster, and where they went."""
         self._unassigned = 0
         self._doubles = Doubles()
 
@@ -79,9 +85,12 @@ class Cluster:
         community.time, community.frame, community.decimals = sent.time, sent.frame, self._decimals
 
     def _syn(self, sent: Delivered, speaker: Speaker, message: CapturedMessage, record: Message) -> None:
+        self._speakers.says(message.source, message.destination, record.cluster_id)
+        speaker.cluster_id = record.cluster_id
+        if self._held:
+            self._release()
         community = self._community(record.cluster_id)
         self._enter(community, sent)
-        self._speakers.says(message.source, message.destination, record.cluster_id)
         data = message.datagram.data
         if data == speaker.last_data:
             table = speaker.last_table
@@ -92,7 +101,6 @@ class Cluster:
             speaker.last_data, speaker.last_table = data, table
         sent.table = table
         if run is not None and run in table:
-            speaker.cluster_id = record.cluster_id
             sent.sender, sent.heartbeat = run, table[run][0]
             community.states(run, speaker.inbox, table, None, message.destination, len(data))
             community.troubles.speaks(run, sent.source)
@@ -100,13 +108,13 @@ class Cluster:
 
     def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Message) -> None:
         cluster_id = self._speakers.cluster_of(destination, sent.source)
+        table = sent.table = self._roster.table(record.digest)
+        sent.sections = self._sections(record.delta)
         if cluster_id is None:
-            self._unassigned += 1
+            self._hold(sent, destination)
             return
         community = self._community(cluster_id)
         self._enter(community, sent)
-        table = sent.table = self._roster.table(record.digest)
-        sent.sections = self._sections(record.delta)
         run = sent.sender = self._speakers.identify(speaker, table)
         if run is not None and run in table:
             speaker.cluster_id = cluster_id
@@ -120,17 +128,38 @@ class Cluster:
 
     def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Message) -> None:
         cluster_id = self._speakers.cluster_of(sent.source, destination)
+        sent.sections = self._sections(record.delta)
         if cluster_id is None:
-            self._unassigned += 1
+            self._hold(sent, destination)
             return
         community = self._community(cluster_id)
         self._enter(community, sent)
-        sent.sections = self._sections(record.delta)
         answered = speaker.inbox.answered_syn_ack(destination, sent.sections)
         if answered is not None:
             answered.read_at = sent.time
         sent.as_of = community.tells(speaker.run, sent.sections, None)
         self._deliver(sent, destination)
+
+    def _hold(self, sent: Delivered, destination: str) -> None:
+        """Keep the contents of a delta until a Syn tells whose they are."""
+        self._unassigned += 1
+        self._held.append((sent, destination))
+        if len(self._held) > _MOST_HELD:
+            self._held.popleft()
+
+    def _release(self) -> None:
+        """What was held back, as far as its cluster can be told now: its contents, at their time."""
+        held, self._held = self._held, deque()
+        for sent, destination in held:
+            asked, answering = (destination, sent.source) if sent.kind == "SynAck" else (sent.source, destination)
+            cluster_id = self._speakers.cluster_of(asked, answering)
+            if cluster_id is None:
+                self._held.append((sent, destination))
+                continue
+            self._unassigned -= 1
+            community = self._community(cluster_id)
+            community.time, community.frame, community.decimals = sent.time, sent.frame, self._decimals
+            community.tells(None, sent.sections, sent.table)
 
     def _bad_cluster(self, sent: Delivered, speaker: Speaker, destination: str) -> None:
         answered = speaker.inbox.answered_by_bad_cluster(destination, speaker.cluster_id)

@@ -51,11 +51,9 @@ class Extra(NamedTuple):
     """Versions that reached it unseen."""
     floor: int = 0
     """Versions up to here were lost in a reset of 0.9."""
-    cut_from: int = 0
-    cut_as_of: int = 0
-    """It was filled from (cut_from, …] by a section cut short, of a sender that stood at cut_as_of: what that sender
-    had
-    replaced above the cut was not in it."""
+    cuts: tuple[tuple[int, int], ...] = ()
+    """(after, as of), ascending: what it holds above ``after`` came from a section cut short, of a sender that stood at
+    ``as of``: what that sender had replaced above the cut was not in it. NEVER: nobody knows where it stood."""
 
 
 PLAIN = Extra()
@@ -163,11 +161,14 @@ class History:
             held = self.versions[versions[place]]
             if held.gone_at <= stands_at or (held.status != "Set" and held.version <= gc):
                 continue
-            if extra.cut_as_of > stands_at and held.version > extra.cut_from:
+            as_of = _as_of(extra.cuts, held.version) if extra.cuts else 0
+            if as_of > stands_at:
                 later = versions[place + 1] if place + 1 < len(versions) else NEVER
-                if min(later, held.gone_at) <= extra.cut_as_of:
+                if min(later, held.gone_at) <= as_of < NEVER:
                     continue
-            proven = held.alive_at >= stands_at or highest_unknown <= max(held.version, held.alive_at)
+                proven = held.alive_at >= as_of
+            else:
+                proven = held.alive_at >= stands_at or highest_unknown <= max(held.version, held.alive_at)
             yield held, proven and not held.contested and held.version > self.contested_up_to
 
     def contest(self) -> None:
@@ -225,3 +226,12 @@ class History:
 def _any_within(stands: list[int], low: int, high: int) -> bool:
     place = bisect_left(stands, low)
     return place < len(stands) and stands[place] < high
+
+
+def _as_of(cuts: tuple[tuple[int, int], ...], version: int) -> int:
+    """Where the sender stood from whom a replica has what it holds of this version; 0: not below."""
+    found = 0
+    for after, as_of in cuts:
+        if after < version:
+            found = as_of
+    return found

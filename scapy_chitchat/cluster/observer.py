@@ -12,13 +12,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from scapy_chitchat.cluster._records import Section
-from scapy_chitchat.cluster.history import PLAIN, Extra
+from scapy_chitchat.cluster.history import NEVER, PLAIN, Extra
 from scapy_chitchat.cluster.inbox import Inbox
 from scapy_chitchat.cluster.liveness import Detector, Window
 from scapy_chitchat.cluster.ranges import add
 from scapy_chitchat.cluster.roster import Numbers, Table
 from scapy_chitchat.cluster.rules import DEFAULT, RULES, Kind, Rules, outcome
 from scapy_chitchat.cluster.settings import RulesName
+
+_MOST_CUTS = 8
+"""Of so many sections cut short in a row it is known what they held."""
 
 
 class Taken(NamedTuple):
@@ -116,7 +119,7 @@ class Observer:
         self._compare_rules(subject, before, extra, section, as_of, after)
         if kind in ("apply", "reset"):
             self.numbers[subject] = after
-            self._keep(subject, filled(extra, kind, section, as_of))
+            self._keep(subject, filled(extra, kind, section, as_of, before[2]))
         return Taken(subject, kind, before, after, section)
 
     def _compare_rules(
@@ -129,7 +132,7 @@ class Observer:
         for name in self.possible:
             kind, other = outcome(RULES[name], before, section)
             if other != after:
-                changed = filled(extra, kind, section, as_of) if kind in ("apply", "reset") else extra
+                changed = filled(extra, kind, section, as_of, before[2]) if kind in ("apply", "reset") else extra
                 self.alternatives.setdefault(subject, []).append((RULES[name], other, changed))
 
     def _keep(self, subject: int, extra: Extra) -> None:
@@ -204,17 +207,17 @@ class Observer:
             extra, held = PLAIN, 0
         if said[2] > held:
             extra = extra._replace(unknown=add(extra.unknown, held, said[2]))
+        if said[1] > said[2]:
+            extra = extra._replace(cuts=((0, NEVER),))
         self._keep(subject, extra)
 
 
-def filled(extra: Extra, kind: Kind, section: Section, as_of: int) -> Extra:
-    """A replica's specialities after a section that it took."""
+def filled(extra: Extra, kind: Kind, section: Section, as_of: int, held: int) -> Extra:
+    """A replica's specialities after a section that it took when it stood at ``held``."""
     start, reached = section.from_version_excluded, section.max_version
     if kind == "reset":
-        extra = PLAIN._replace(floor=start) if start else PLAIN
-    if as_of > reached:
-        start = min(start, extra.cut_from) if extra.cut_as_of > reached else start
-        return extra._replace(cut_from=start, cut_as_of=max(as_of, extra.cut_as_of))
-    if extra.cut_as_of and extra.cut_as_of <= reached:
-        return extra._replace(cut_from=0, cut_as_of=0)
-    return extra
+        extra, held = PLAIN._replace(floor=start), start
+    if not extra.cuts and as_of <= reached:
+        return extra
+    cuts = [*(each for each in extra.cuts if each[0] < held), (held, as_of)][-_MOST_CUTS:]
+    return extra._replace(cuts=tuple(cuts) if any(each > reached for _, each in cuts) else ())
