@@ -11,10 +11,9 @@ from scapy_chitchat.cluster.history import History, Version
 from scapy_chitchat.cluster.inbox import Account, Delivered, Inbox
 from scapy_chitchat.cluster.initial import InitialInterval
 from scapy_chitchat.cluster.ladder import Rung, Step, Why
-from scapy_chitchat.cluster.liveness import SECOND, Detector, Window
+from scapy_chitchat.cluster.liveness import PRIOR_WEIGHT, SECOND, Detector, Window
 from scapy_chitchat.cluster.observer import Observer
 from scapy_chitchat.cluster.owners import Owners
-from scapy_chitchat.cluster.patience import Unanswered
 from scapy_chitchat.cluster.propagation import Propagation
 from scapy_chitchat.cluster.roster import Numbers, Roster, Table
 from scapy_chitchat.cluster.samples import Samples
@@ -43,7 +42,6 @@ class Community:
         self.intervals = Samples()
         self.tombstone_graces = Samples()
         self.dead_graces = Samples()
-        self.unanswered = Unanswered()
         self.initial = InitialInterval()
         self.messages = 0
         self.not_read = 0
@@ -72,11 +70,10 @@ class Community:
             )
         )
 
-    def grow_impatient(self, now: int, frame: int) -> None:
-        """Time goes on: who waits for an answer may have waited too long."""
-        for message, destination in self.unanswered.overdue(now, self.interval):
-            self.time, self.frame = now, frame
-            self.emit("unanswered", message.sender, to=destination, type=message.kind)
+    def waits(self, message: Delivered, destination: str, now: int, frame: int) -> None:
+        """A message has waited too long for its answer."""
+        self.time, self.frame = now, frame
+        self.emit("unanswered", message.sender, to=destination, type=message.kind)
 
     # --- runs ---
 
@@ -297,10 +294,14 @@ class Community:
             return
         observer.judged = True
         now, detector = observer.round_time, self.detector
+        threshold, prior, windows, run = detector.threshold, detector.prior, observer.windows, observer.run
         for subject in observer.numbers:
-            if subject == observer.run:
+            window = windows.get(subject)
+            if window and window.alive and not window.late:
+                if (now - window.last) * (window.count + PRIOR_WEIGHT) <= threshold * (window.total + prior):
+                    continue  # what verdict() says, for nearly all
+            elif subject == run:
                 continue
-            window = observer.windows.get(subject)
             if window is None:
                 window = observer.windows[subject] = Window()
             verdict = window.verdict(now, detector)

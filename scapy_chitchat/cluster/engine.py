@@ -13,7 +13,7 @@ from scapy_chitchat.cluster.estimates import Estimates, estimate
 from scapy_chitchat.cluster.events import Event
 from scapy_chitchat.cluster.inbox import Delivered
 from scapy_chitchat.cluster.ladder import Step
-from scapy_chitchat.cluster.patience import Doubles
+from scapy_chitchat.cluster.patience import Doubles, Unanswered
 from scapy_chitchat.cluster.roster import Roster
 from scapy_chitchat.cluster.settings import Settings
 from scapy_chitchat.cluster.speakers import Speaker, Speakers
@@ -42,6 +42,7 @@ class Cluster:
         """Deltas that came before any Syn told their cluster, and where they went."""
         self._unassigned = 0
         self._doubles = Doubles()
+        self._unanswered = Unanswered()
 
     def feed(self, message: CapturedMessage) -> list[Event]:
         """Take one message, in the order of the capture; gives what it shows to have happened."""
@@ -52,23 +53,27 @@ class Cluster:
         self._decimals = datagram.decimals
         self._time = datagram.time * 10 ** (9 - datagram.decimals)
         kind = record.type
-        if self._doubles.is_double(message.source, message.destination, datagram.data, kind, self._time):
+        source, destination = message.source, message.destination
+        if self._doubles.is_double(source, destination, datagram.data, kind, self._time):
             return []
-        speaker = self._speakers.at(message.source)
+        speaker = self._speakers.at(source)
         sent = Delivered(self._time, datagram.frame, kind, speaker.address, speaker.run, len(datagram.data))
         if kind == "Syn":
-            self._syn(sent, speaker, message, record)
+            self._syn(sent, speaker, destination, record, datagram.data)
         elif kind == "SynAck":
-            self._syn_ack(sent, speaker, message.destination, record)
+            self._syn_ack(sent, speaker, destination, record)
         elif kind == "Ack":
-            self._ack(sent, speaker, message.destination, record)
+            self._ack(sent, speaker, destination, record)
         else:
-            self._bad_cluster(sent, speaker, message.destination)
-        for community in self._communities.values():
-            community.grow_impatient(self._time, datagram.frame)
+            self._bad_cluster(sent, speaker, destination)
+        for waited, to in self._unanswered.overdue(self._time):
+            if waited.cluster_id is not None:
+                self._communities[waited.cluster_id].waits(waited, to, self._time, datagram.frame)
         return self._happened()
 
     def _happened(self) -> list[Event]:
+        if not self._out:
+            return []
         events, self._out[:] = list(self._out), []
         return events
 
@@ -84,14 +89,13 @@ class Cluster:
         community.messages += 1
         community.time, community.frame, community.decimals = sent.time, sent.frame, self._decimals
 
-    def _syn(self, sent: Delivered, speaker: Speaker, message: CapturedMessage, record: Message) -> None:
-        self._speakers.says(message.source, message.destination, record.cluster_id)
+    def _syn(self, sent: Delivered, speaker: Speaker, destination: str, record: Message, data: bytes) -> None:
+        self._speakers.says(sent.source, destination, record.cluster_id)
         speaker.cluster_id = record.cluster_id
         if self._held:
             self._release()
         community = self._community(record.cluster_id)
         self._enter(community, sent)
-        data = message.datagram.data
         if data == speaker.last_data:
             table = speaker.last_table
             run = speaker.run
@@ -102,9 +106,9 @@ class Cluster:
         sent.table = table
         if run is not None and run in table:
             sent.sender, sent.heartbeat = run, table[run][0]
-            community.states(run, speaker.inbox, table, None, message.destination, len(data))
+            community.states(run, speaker.inbox, table, None, destination, len(data))
             community.troubles.speaks(run, sent.source)
-        self._deliver(sent, message.destination)
+        self._deliver(sent, destination)
 
     def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Message) -> None:
         cluster_id = self._speakers.cluster_of(destination, sent.source)
@@ -180,7 +184,7 @@ class Cluster:
 
     def _deliver(self, sent: Delivered, destination: str) -> None:
         if sent.wants_answer and sent.cluster_id is not None:
-            self._communities[sent.cluster_id].unanswered.sent(sent, destination)
+            self._unanswered.sent(sent, destination, self._communities[sent.cluster_id].interval)
         self._speakers.receiver(destination).inbox.put(sent)
 
     def finish(self) -> list[Event]:

@@ -67,6 +67,9 @@ class News(NamedTuple):
     contested: list[Version]
 
 
+NOTHING_NEW = News([], [])
+
+
 class History:
     """What was sent of one subject."""
 
@@ -85,21 +88,23 @@ class History:
         _, gc, start, key_values, reached = section
         fresh: list[Version] = []
         contested: list[Version] = []
-        listed = set()
+        versions = self.versions
         for op in key_values:
-            listed.add(op.version)
-            known = self.versions.get(op.version)
+            known = versions.get(op.version)
             if known is None:
                 self._insert(Version(op, as_of, time), fresh)
-            elif (known.key, known.value, known.status) != (op.key, op.value, op.status):
+            elif known.value != op.value or known.key != op.key or known.status != op.status:
                 if not known.contested:
                     contested.append(known)
                 known.contested = True
             elif known.alive_at < as_of:
                 known.alive_at = as_of
-        self._miss(start, reached, as_of, listed)
+        order = self.order
+        within = order[bisect_right(order, start) : bisect_right(order, reached)]
+        if len(within) != len(key_values):
+            self._miss(within, as_of, {op.version for op in key_values})
         self._cover(max(start, gc) if start else 0, reached, as_of)
-        return News(fresh, contested)
+        return News(fresh, contested) if fresh or contested else NOTHING_NEW
 
     def _insert(self, new: Version, fresh: list[Version]) -> None:
         self.versions[new.version] = new
@@ -107,10 +112,9 @@ class History:
         insort(self.keys.setdefault(new.key, []), new.version)
         fresh.append(new)
 
-    def _miss(self, start: int, reached: int, as_of: int, listed: set[int]) -> None:
-        """The versions that the section should have listed, were they still there."""
-        order = self.order
-        for version in order[bisect_right(order, start) : bisect_right(order, reached)]:
+    def _miss(self, within: list[int], as_of: int, listed: set[int]) -> None:
+        """The versions that a section should have listed, were they still there."""
+        for version in within:
             if version not in listed:
                 known = self.versions[version]
                 known.gone_at = min(known.gone_at, as_of)

@@ -20,6 +20,9 @@ from scapy_chitchat.cluster.roster import Numbers, Table
 from scapy_chitchat.cluster.rules import DEFAULT, RULES, Kind, Rules, outcome
 from scapy_chitchat.cluster.settings import RulesName
 
+_UNKNOWN = (-1, 0, 0)
+"""Below every heartbeat."""
+
 _MOST_CUTS = 8
 """Of so many sections cut short in a row it is known what they held."""
 
@@ -90,14 +93,15 @@ class Observer:
 
     def hear(self, table: Table, now: int, detector: Detector) -> None:
         """It reads a digest: heartbeats that are news, and runs that it did not know."""
-        numbers, windows = self.numbers, self.windows
-        for subject, said in table.items():
-            mine = numbers.get(subject)
+        numbers, windows, run = self.numbers, self.windows, self.run
+        known = numbers.get
+        for subject, said in [each for each in table.items() if each[1][0] > known(each[0], _UNKNOWN)[0]]:
+            mine = known(subject)
             if mine is None:
                 if said[0] > self.forgotten.get(subject, -1):
                     self.forgotten.pop(subject, None)
                     numbers[subject] = (said[0], 0, 0)
-            elif said[0] > mine[0] and subject != self.run:
+            elif subject != run:
                 numbers[subject] = (said[0], mine[1], mine[2])
                 if mine[0]:
                     window = windows.get(subject)

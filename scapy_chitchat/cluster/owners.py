@@ -49,6 +49,8 @@ class Owners:
 
     def meet(self, table: Table, now: int) -> None:
         """A digest names runs: some for the first time."""
+        if table.keys() <= self.seen.keys():
+            return
         for run in table.keys() - self.seen.keys():
             self.seen[run] = Seen(now)
             node_id, generation_id, _ = self._ids[run]

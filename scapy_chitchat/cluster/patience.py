@@ -25,21 +25,22 @@ _MOST = 100_000
 
 
 class Unanswered:
-    """The messages that wait for an answer."""
+    """The messages that wait for an answer, oldest first."""
 
     def __init__(self) -> None:
-        self._due: deque[tuple[Delivered, str]] = deque(maxlen=_MOST)
+        self._due: deque[tuple[int, Delivered, str]] = deque()
 
-    def sent(self, message: Delivered, destination: str) -> None:
-        """A Syn or a SynAck goes out."""
-        self._due.append((message, destination))
+    def sent(self, message: Delivered, destination: str, interval: int) -> None:
+        """A Syn or a SynAck goes out in a cluster of this gossip interval."""
+        self._due.append((message.time + max(_LEAST, _ROUNDS * interval), message, destination))
+        if len(self._due) > _MOST:
+            self._due.popleft()
 
-    def overdue(self, now: int, interval: int) -> Iterator[tuple[Delivered, str]]:
+    def overdue(self, now: int) -> Iterator[tuple[Delivered, str]]:
         """Those that have waited too long by now, and where they went."""
         due = self._due
-        latest = now - max(_LEAST, _ROUNDS * interval)
-        while due and due[0][0].time < latest:
-            message, destination = due.popleft()
+        while due and due[0][0] < now:
+            _, message, destination = due.popleft()
             if not message.read_at:
                 yield message, destination
 

@@ -60,7 +60,7 @@ class Propagation:
                 lacking.discard(observer)
                 step.rungs.append(Rung(self._ids[observer], time))
         through = self._open.get(subject)
-        if not through:
+        if not through or version < through[0].version:
             return []
         done = []
         for each in through:
