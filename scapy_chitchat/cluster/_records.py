@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from scapy_chitchat.records.makers import record_class
 from scapy_chitchat.wire import layers
@@ -45,44 +46,36 @@ class KeyValueOp(Protocol):
 class Section(NamedTuple):
     """What a delta says of one run."""
 
-    subject: ChitchatId
+    subject: tuple[str, int, str]
+    """Its ChitchatId."""
     last_gc_version: int
     from_version_excluded: int
-    key_values: tuple[KeyValueOp, ...]
+    key_values: Sequence[KeyValueOp]
     max_version: int
     """The version that a reader stands at when it has taken the section; 0 for a section without an operation."""
 
 
+_identity = attrgetter(*ChitchatId._fields)
 _NodeOp = record_class(layers.NodeOp)
 _KeyValueOp = record_class(layers.KeyValueOp)
 
 
 def sections_of(delta: Iterable[object]) -> Iterator[Section]:
     """The sections of a delta that a node takes."""
-    node = None
+    node: Any = None
     key_values: list[KeyValueOp] = []
     reached = 0
+    op: Any
     for op in delta:
         kind = type(op)
         if kind is _NodeOp:
             if node is not None:
-                yield _section(node, key_values, reached)
+                yield Section(_identity(node), node.last_gc_version, node.from_version_excluded, key_values, reached)
             node, key_values, reached = op, [], 0
         elif kind is _KeyValueOp:
-            key_values.append(op)  # type: ignore[arg-type]
-            reached = op.version  # type: ignore[attr-defined]
+            key_values.append(op)
+            reached = op.version
         else:
-            reached = op.max_version  # type: ignore[attr-defined]
+            reached = op.max_version
     if node is not None:
-        yield _section(node, key_values, reached)
-
-
-def _section(node: object, key_values: list[KeyValueOp], reached: int) -> Section:
-    identity = ChitchatId(node.node_id, node.generation_id, node.gossip_advertise_addr)  # type: ignore[attr-defined]
-    return Section(
-        identity,
-        node.last_gc_version,  # type: ignore[attr-defined]
-        node.from_version_excluded,  # type: ignore[attr-defined]
-        tuple(key_values),
-        reached,
-    )
+        yield Section(_identity(node), node.last_gc_version, node.from_version_excluded, key_values, reached)

@@ -230,7 +230,7 @@ class Community:
 
     def _steps(self, observer: Observer, subject: int, before: Numbers | None, after: Numbers) -> None:
         """A replica stands elsewhere now."""
-        if before is None or after[2] > before[2]:
+        if self.propagation.watches(subject) and (before is None or after[2] > before[2]):
             for each in self.propagation.reaches(subject, observer.run, after[2], self.time):
                 self.emit(
                     "propagated",

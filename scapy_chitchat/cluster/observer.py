@@ -94,9 +94,12 @@ class Observer:
     def hear(self, table: Table, now: int, detector: Detector) -> None:
         """It reads a digest: heartbeats that are news, and runs that it did not know."""
         numbers, windows, run = self.numbers, self.windows, self.run
-        known = numbers.get
-        for subject, said in [each for each in table.items() if each[1][0] > known(each[0], _UNKNOWN)[0]]:
-            mine = known(subject)
+        if table.keys() <= numbers.keys():
+            news = [subject for subject, said in table.items() if said[0] > numbers[subject][0]]
+        else:
+            news = [subject for subject, said in table.items() if said[0] > numbers.get(subject, _UNKNOWN)[0]]
+        for subject in news:
+            said, mine = table[subject], numbers.get(subject)
             if mine is None:
                 if said[0] > self.forgotten.get(subject, -1):
                     self.forgotten.pop(subject, None)
@@ -116,6 +119,14 @@ class Observer:
             if not self.rules.creates:
                 return Taken(subject, "old", (0, 0, 0), (0, 0, 0), section)
             before = (0, 0, 0)
+        _, gc, start, key_values, reached = section
+        if key_values and gc <= before[1] < reached and start <= before[2] and subject not in self.extras:
+            # what nearly all sections are; the same by all rules
+            if reached <= before[2]:
+                return Taken(subject, "old", before, before, section)
+            if as_of <= reached and subject != self.run:
+                after = self.numbers[subject] = (before[0], before[1], reached)
+                return Taken(subject, "apply", before, after, section)
         kind, after = outcome(self.rules, before, section)
         if subject == self.run:
             return Taken(subject, "old", before, before, section)
@@ -164,7 +175,11 @@ class Observer:
         if not counted:
             for subject in numbers.keys() - table.keys():
                 del numbers[subject]
-        for subject in [each for each, said in table.items() if numbers.get(each) != said]:
+        if table.keys() <= numbers.keys():
+            differ = [subject for subject, said in table.items() if numbers[subject] != said]
+        else:
+            differ = [subject for subject, said in table.items() if numbers.get(subject) != said]
+        for subject in differ:
             said, mine = table[subject], numbers.get(subject)
             if subject == self.run or (mine and mine[0] == said[0] and mine[2] == said[2]):
                 numbers[subject] = said

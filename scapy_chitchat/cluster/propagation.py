@@ -53,6 +53,10 @@ class Propagation:
         if lacking:
             self._open.setdefault(subject, deque(maxlen=_MOST_OPEN)).append(Through(version, time, lacking))
 
+    def watches(self, subject: int) -> bool:
+        """Whether a version of this subject is on its way."""
+        return subject in self._open or subject in self._followed
+
     def reaches(self, subject: int, observer: int, version: int, time: int) -> list[Through]:
         """An observer's replica stands at ``version`` now: gives the versions that are through by this."""
         for step, lacking in self._followed.get(subject, ()):
@@ -73,6 +77,8 @@ class Propagation:
                     done.append(each)
         for each in done:
             through.remove(each)
+        if not through:
+            del self._open[subject]
         return done
 
     def gives_up(self, observer: int) -> None:
@@ -81,7 +87,9 @@ class Propagation:
             for each in through:
                 each.lacking.discard(observer)
             left = [each for each in through if each.lacking]
-            if len(left) < len(through):
+            if not left:
+                del self._open[subject]
+            elif len(left) < len(through):
                 self._open[subject] = deque(left, maxlen=_MOST_OPEN)
 
     def follows(

@@ -48,6 +48,8 @@ class Troubles:
 
     def section(self, subject: int, section: Section, as_of: int) -> None:
         """Somebody sends a section: one without an operation, of a sender that has more, has no room for the next."""
+        if section.max_version and subject not in self._empty:
+            return
         start = section.from_version_excluded
         count, at = self._empty.get(subject, (0, start))
         if section.max_version:
