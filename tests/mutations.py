@@ -39,9 +39,7 @@ from scapy_chitchat import (
     findings,
     read_messages,
 )
-from scapy_chitchat.described.fields import (
-    inner,
-)
+from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.lists import BlocksField, items_bytes
 from tests.support import PCAPS
 
@@ -255,7 +253,7 @@ def check(data: bytes) -> str:
     else:
         assert not any(each.severity == "error" for each in found)
         compare(message, pkt)
-    assert time.process_time() - started < 1, "took more than a second of CPU time"
+    assert time.process_time() - started < 10, "took more than ten seconds of CPU time"
     return outcome
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scapy_chitchat.cli.common import console
@@ -11,8 +12,19 @@ from scapy_chitchat.net.text import printable
 from scapy_chitchat.records.checks import CODES
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from scapy_chitchat.capture import CapturedMessage, Counters
-    from scapy_chitchat.cli.wish import Counts
+
+
+@dataclass
+class Counts:
+    """Messages met, whether shown or not."""
+
+    messages: int = 0
+    refused: int = 0
+    """Of these, the ones that a node refuses."""
+
 
 MOST_CLUSTERS = 20
 """Clusters that are listed; the rest is summed up in one row."""
@@ -92,7 +104,7 @@ def _rows(counted: dict[tuple[str, str], _Sizes], most: int | None = None) -> li
     return rows
 
 
-def table(title: str, words: list[str], numbers: list[str], rows: list[list[str]]) -> Any:
+def table(title: str, words: list[str], numbers: list[str], rows: list[list[str]]) -> Table:
     """A table with columns of words, then of numbers."""
     from rich import box
     from rich.markup import escape

@@ -1,158 +1,81 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The classes of records, and the bytes of those that stand in lists.
+"""What the compiled readers and writers need to know to make records, and to write them (see described/compiler.py).
 
-They are made from the layers' fields: computed fields (lengths, counts, blocks) and tags are left out, an address and
-its port become one socket address, a number of an enum its name. Here is also what the compiled readers and writers
-need to know to make records, and to write them (see compiler.py).
+Which values a record has is said in values.py, the classes are written out in classes.py. Here is also the way back:
+the bytes of a record that stands in a list, and what is wrong with one that no wire can hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Union, cast
+from functools import cache
+from typing import Any, NamedTuple
 
-import msgspec
 from scapy.packet import Packet
 
-from scapy_chitchat.described.compiler import FAST_WRITE_FAILED, ListReader, Source, compile_list_reader, compile_writer
+from scapy_chitchat.described.compiler import ListReader, compile_list_reader
+from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.cursor import BreakOff
-from scapy_chitchat.described.fields import (
-    AddressField,
-    KnownByteField,
-    MagicField,
-    PortField,
-    StringField,
-    TagField,
-    inner,
-    measured_by,
-)
+from scapy_chitchat.described.facts import FACTS
+from scapy_chitchat.described.fields import AddressField
 from scapy_chitchat.described.lists import ItemsField
-from scapy_chitchat.net.addresses import address_bytes, address_text, join_address, split_address
+from scapy_chitchat.described.messages import Stream, bodies, type_name
+from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.writers import FAST_WRITE_FAILED, ItemWriter, compile_writer
+from scapy_chitchat.records.addresses import split_socket_address
+from scapy_chitchat.records.base import Record
+from scapy_chitchat.records.classes import ITEM_CLASSES, MESSAGE_CLASSES, Message
+from scapy_chitchat.records.generate import item_source, made_for, message_source
+from scapy_chitchat.records.values import message_fields, record_fields
 from scapy_chitchat.wire import layers
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """An item of a digest or a delta."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The record as in JSON."""
-        return as_in_json(self)
-
-
-class Message(Record, frozen=True, gc=False):
-    """A message; its fields follow its type."""
-
-    if TYPE_CHECKING:  # which of the last three there are depends on the type
-        version: int
-        type: str
-        cluster_id: str
-        digest: tuple[Any, ...]
-        delta: tuple[Any, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The message as in JSON: version, type, and what the type has of cluster_id, digest and delta."""
-        return as_in_json(self)
-
-
-def as_in_json(value: Any) -> dict[str, Any]:
-    """A record, or a dict of values of records, as JSON has it."""
-    return msgspec.json.decode(msgspec.json.encode(value))  # type: ignore[no-any-return]
-
 
 # --- the classes ---
 
 
-def _is_plain(field: Any) -> bool:
-    """Whether a field says something that no other field says."""
-    return not (measured_by(field) or isinstance(field, (TagField, MagicField, PortField)))
-
-
-def _record_fields(layer: type[Packet]) -> Iterator[tuple[str, Any, Any]]:
-    """Name, type and field of each value of a record of ``layer``, in wire order."""
-    for field in map(inner, layer.fields_desc):
-        if not _is_plain(field):
-            continue
-        if isinstance(field, AddressField):
-            yield field.joined_as, str, field
-        elif isinstance(field, StringField):
-            yield field.name, str, field
-        elif isinstance(field, KnownByteField):
-            yield field.name, Literal[tuple(field.i2s.values())], field
-        elif isinstance(field, ItemsField):
-            yield field.name, _tuple_of(field), field
-        else:
-            yield field.name, int, field
-
-
-def _tuple_of(field: ItemsField) -> Any:
-    return tuple[Union[tuple(record_class(layer) for layer in field.layers)], ...]  # type: ignore[misc]  # noqa: UP007
+LAYERS: dict[type[Record], type[Packet]] = {
+    made: layer for classes in (ITEM_CLASSES, MESSAGE_CLASSES) for layer, made in classes.items()
+}
+"""The layer of each class of items and messages."""
 
 
 @cache
 def record_class(layer: type[Packet]) -> type[Record]:
-    """The record class of an item's layer: the same name, and in JSON, where the layer has a tag, its ``op``."""
-    tag = layer.fields_desc[0]
-    tagged: Any = {"tag_field": "op", "tag": tag.default_name()} if isinstance(tag, TagField) else {}
-    fields = [(name, kind) for name, kind, _ in _record_fields(layer)]
-    made = msgspec.defstruct(layer.__name__, fields, bases=(Record,), module=__name__, frozen=True, gc=False, **tagged)
-    return cast(type[Record], made)
+    """The class of an item's layer; for a layer of another description it is made when it is first asked for."""
+    return ITEM_CLASSES.get(layer) or _made_for(layer, item_source(layer), layer.__name__)
 
 
 @cache
-def message_class(layer: type[Packet]) -> type[Message]:
-    """The record class of a message's layer. Lists come last."""
-    named = sorted(_record_fields(layer), key=lambda entry: isinstance(entry[2], ItemsField))
-    name = layers.TYPE_NAMES[layer]
-    fields: list[Any] = [("version", int), ("type", Literal[name]), *((name, kind) for name, kind, _ in named)]
-    made = msgspec.defstruct(name, fields, bases=(Message,), module=__name__, frozen=True, gc=False)
-    return cast(type[Message], made)
+def message_class(layer: type[Packet]) -> type[Record]:
+    """The class of a message's layer; for a layer of another description it is made when it is first asked for."""
+    return MESSAGE_CLASSES.get(layer) or _made_for(layer, message_source(layer), type_name(layer))
 
 
-def json_names() -> dict[str, set[str]]:
-    """The names in the JSON of messages; where there are items, the names in theirs."""
+def _made_for(layer: type[Packet], source: str, name: str) -> type[Record]:
+    made = made_for(source, name)
+    LAYERS[made] = layer
+    return made
+
+
+def json_names(root: type[Packet] = layers.Chitchat) -> dict[str, set[str]]:
+    """The names in the JSON of messages behind a header; where there are items, the names in theirs."""
     names: dict[str, set[str]] = {"version": set(), "type": set()}
-    for layer in layers.MESSAGES.values():
-        for name, _, field in _record_fields(layer):
-            below = names.setdefault(name, set())
-            for item in map(record_class, field.layers) if isinstance(field, ItemsField) else ():
+    for layer in bodies(root).values():
+        for field, kind in record_fields(layer):
+            below = names.setdefault(kind.name(field), set())
+            for item in map(record_class, FACTS.of(field).items(field)):
                 tag = item.__struct_config__.tag_field
                 below.update(item.__struct_fields__, [tag] if tag else [])
     return names
 
 
+class Decoded(NamedTuple):
+    """A message, where it ends, and its compressed streams."""
+
+    message: Message
+    end: int
+    streams: tuple[Stream, ...]
+
+
 # --- items: what the compiled readers and writers need to know ---
-
-
-class _SocketAddresses(dict[bytes, str]):
-    """Socket addresses as text, by their bytes on the wire: the same few come again in every message."""
-
-    most = 65536
-
-    def __missing__(self, raw: bytes) -> str:
-        if len(self) >= self.most:
-            self.clear()
-        text = self[raw] = join_address(address_text(raw[: -_PORT.size]), _PORT.unpack(raw[-_PORT.size :])[0])
-        return text
-
-
-_PORT = PortField("port", 0).struct
-_socket_addresses = _SocketAddresses()
-
-
-@lru_cache(maxsize=65536)
-def _split(address: str) -> tuple[bytes, int]:
-    """The bytes of a socket address and its port. Raises ValueError for what records would write otherwise."""
-    ip, port = split_address(address)
-    if port is None or join_address(ip, port) != address:
-        raise ValueError(f"{address!r} is no IP address with a port")
-    return address_bytes(ip), port
-
-
-def sort_key(entry: Any) -> tuple[Any, ...]:
-    """What a node sorts the entries of a digest by: node_id, generation_id, then IPv4 before IPv6, address, port."""
-    ip, port = _split(entry.gossip_advertise_addr)
-    return entry.node_id, entry.generation_id, len(ip), ip, port
 
 
 class _RecordSink:
@@ -163,41 +86,55 @@ class _RecordSink:
 
     def expression(self, layer: type[Packet], source: Source) -> str:
         """A call of the record's class."""
-        values = []
-        for name, _, field in _record_fields(layer):
-            if isinstance(field, AddressField):
-                values.append(f"{source.name(_socket_addresses, 'addresses')}[{field.name}_raw]")
-            elif isinstance(field, KnownByteField):
-                values.append(f"{source.name(field.i2s, 'names')}[{name}]")
-            else:
-                values.append(name)
+        values = [kind.expression(field, source) for field, kind in record_fields(layer)]
         return f"{source.name(record_class(layer), layer.__name__)}({', '.join(values)})"
 
-    def address(self, field: AddressField, source: Source) -> str | None:
+    def message(self, layer: type[Packet], version: int, source: Source, streams: str) -> str:
+        """A call of the message's class, with where it ends and its streams."""
+        values = [kind.expression(field, source) for field, kind in message_fields(layer)]
+        arguments = ", ".join([str(version), repr(type_name(layer)), *values])
+        message = f"{source.name(message_class(layer), 'Message')}({arguments})"
+        return f"{source.name(Decoded, 'Decoded')}({message}, _pos, {streams})"
+
+    def list_reader(self, field: ItemsField) -> ListReader:
+        """The compiled reader of a list."""
+        return list_reader(field)
+
+    def item_writers(self, field: ItemsField) -> dict[type[Record], ItemWriter]:
+        """The writers of what may stand in a list."""
+        return item_writers(field)
+
+    def address(self, field: Any, source: Source) -> str | None:
         """Nothing: the address becomes text together with its port."""
         return None
 
     def opening(self, layer: type[Packet], source: Source) -> None:
-        """Split the socket address once."""
-        for field in layer.fields_desc:
-            if isinstance(field, AddressField):
-                source.add(f"_ip, _port = {source.name(_split, 'split')}(_item.{field.joined_as})")
+        """Split each socket address once."""
+        for field in map(inner, layer.fields_desc):
+            if type(field) is AddressField:
+                split = source.name(split_socket_address, "split")
+                source.add(f"_{field.name}, _{field.port} = {split}(_item.{field.joined_as})")
 
     def value(self, field: Any, source: Source) -> str:
-        """An attribute of the record, as it is on the wire."""
-        if isinstance(field, AddressField):
-            return "_ip"
-        if isinstance(field, PortField):
-            return "_port"
-        if isinstance(field, KnownByteField):
-            return f"{source.name(field.s2i, 'numbers')}[_item.{field.name}]"
+        """An attribute of the record."""
         return f"_item.{field.name}"
 
+    def known_value(self, field: Any, source: Source) -> str:
+        """The number of a name."""
+        return f"{source.name(field.s2i, 'numbers')}[_item.{field.name}]"
+
+    def address_bytes(self, field: Any, source: Source) -> str:
+        """Of the socket address, split."""
+        return f"_{field.name}"
+
+    port = address_bytes
+
     def make(self, layer: type[Packet], values: dict[str, Any]) -> Any:
-        """A record of the values of all fields; for a block, of which records know nothing, None."""
-        if layer is layers.Block:
-            return None
-        return record_class(layer)(*_values_of_record(layer, values))
+        """A record of the values of all fields."""
+        return record_class(layer)(*(kind.value(field, values) for field, kind in record_fields(layer)))
+
+    def make_block(self, layer: type[Packet], values: dict[str, Any]) -> None:
+        """Nothing: records know what the blocks hold."""
 
     def leftover(self, trouble: BreakOff, rest: bytes) -> None:
         """Nothing: a strict reader stops at the first trouble."""
@@ -205,16 +142,6 @@ class _RecordSink:
     def read_list(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
         """The items of ``field`` by its compiled reader."""
         return list_reader(field)(data, pos, count)
-
-
-def _values_of_record(layer: type[Packet], values: dict[str, Any]) -> Iterator[Any]:
-    for name, _, field in _record_fields(layer):
-        if isinstance(field, AddressField):
-            yield join_address(values[field.name], values[field.port])
-        elif isinstance(field, KnownByteField):
-            yield field.i2s[values[name]]
-        else:
-            yield values[name]
 
 
 RECORDS = _RecordSink()
@@ -229,11 +156,23 @@ def list_reader(field: ItemsField) -> ListReader:
 
 # --- the bytes of items ---
 
-_ITEM_LAYERS: dict[type[Record], Any] = {record_class(layer): layer for layer in layers.ITEMS}
-WRITERS: dict[type[Record], Callable[[Any], bytes]] = {
-    record_class(layer): compile_writer(layer, RECORDS) for layer in layers.ITEMS
-}
-"""The compiled writer of each kind of item."""
+
+class _Writers(dict[type, ItemWriter]):
+    """The compiled writer of each class of items; made when first wanted."""
+
+    def __missing__(self, made: type) -> ItemWriter:
+        writer = self[made] = compile_writer(LAYERS[made], RECORDS)
+        return writer
+
+
+WRITERS = _Writers()
+"""The compiled writer of each class of items. Raises KeyError for what is no such class."""
+
+
+@cache
+def item_writers(field: ItemsField) -> dict[type[Record], ItemWriter]:
+    """The writers of what may stand in a list, by its class."""
+    return {made: WRITERS[made] for made in map(record_class, field.layers)}
 
 
 def item_bytes(item: Record) -> bytes:
@@ -246,13 +185,14 @@ def item_bytes(item: Record) -> bytes:
 
 def _why_unwritable(item: Record, error: Exception) -> str:
     """The value that no wire can hold."""
-    layer = _ITEM_LAYERS.get(type(item))
-    if layer is None:
+    layer = LAYERS.get(type(item))
+    if layer is None or layer in MESSAGE_CLASSES:
         return f"{item!r} is no item of a digest or a delta"
     values: dict[str, Any] = {}
-    for name, _, field in _record_fields(layer):
+    for field, kind in record_fields(layer):
+        name = kind.name(field)
         try:
-            values.update(_layer_values(field, getattr(item, name)))
+            values.update(kind.layer_values(field, getattr(item, name)))
         except ValueError as told:
             return f"{layer.__name__}.{name}: {told}"
     try:
@@ -260,24 +200,3 @@ def _why_unwritable(item: Record, error: Exception) -> str:
     except ValueError as told:
         return str(told)
     return f"{layer.__name__}: {error}"
-
-
-def _layer_values(field: Any, value: Any) -> dict[str, Any]:
-    """What the fields of a layer hold for a value of a record. Raises ValueError for a value of another kind."""
-    is_text = isinstance(field, (AddressField, StringField, KnownByteField))
-    if not isinstance(value, str if is_text else int):
-        raise ValueError(f"{value!r} is no {'text' if is_text else 'number'}")
-    if isinstance(field, AddressField):
-        raw, port = _split(value)
-        return {field.name: address_text(raw), field.port: port}
-    if isinstance(field, StringField):
-        str(value).encode()
-    elif isinstance(field, KnownByteField):
-        if value not in field.s2i:
-            raise ValueError(f"{value!r} is none of {', '.join(field.s2i)}")
-        return {field.name: field.s2i[value]}
-    return {field.name: value}
-
-
-# pickle finds a class by its name in its module
-globals().update({made.__name__: made for made in (*_ITEM_LAYERS, *map(message_class, layers.MESSAGES.values()))})

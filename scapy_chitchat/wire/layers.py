@@ -20,6 +20,7 @@ from scapy.fields import ConditionalField, FieldLenField, LELongField
 from scapy.layers.inet import UDP
 from scapy.packet import Packet, bind_bottom_up, bind_layers
 
+from scapy_chitchat.described.conditions import Unless, When
 from scapy_chitchat.described.fields import (
     AddressField,
     IPVersionField,
@@ -29,15 +30,16 @@ from scapy_chitchat.described.fields import (
     PortField,
     StringField,
     TagField,
-    Unless,
-    When,
+    as_is,
 )
 from scapy_chitchat.described.listing import take_off_list
 from scapy_chitchat.described.lists import BlocksField, ItemsField
-from scapy_chitchat.described.packet import WirePacket, malformed
+from scapy_chitchat.described.malformed import malformed
+from scapy_chitchat.described.packet import WirePacket
 from scapy_chitchat.net.text import printable
 from scapy_chitchat.wire.protocol import (
     MAGIC,
+    MOST_ITEMS,
     UDP_PORTS,
     BlockType,
     DeletionStatus,
@@ -45,6 +47,7 @@ from scapy_chitchat.wire.protocol import (
     MessageType,
     ProtocolVersion,
 )
+from scapy_chitchat.wire.stream import decompress_block, split_stream
 
 __all__ = [
     "ANSWERS",
@@ -91,7 +94,14 @@ class Block(WirePacket):
             FieldLenField("len", None, length_of="data", fmt="<H"), Unless("type", BlockType.NoMoreBlocks)
         ),
         ConditionalField(
-            PackedField("data", b"", length_from="len", zstd=When("type", BlockType.Compressed)),
+            PackedField(
+                "data",
+                b"",
+                length_from="len",
+                packed_as="type",
+                packings={BlockType.Compressed: decompress_block, BlockType.Uncompressed: as_is},
+                refused_as="bad-zstd",
+            ),
             Unless("type", BlockType.NoMoreBlocks),
         ),
     ]
@@ -112,6 +122,16 @@ CHITCHAT_ID = [
 ]
 """Who a node is: its name, when this run of it began, and where others reach it."""
 
+LAST_GC_VERSION_DOC = "Up to this version the node's deleted keys have been collected: nobody is told of them any more."
+
+CHITCHAT_ID_DOCS = {
+    "node_id": "The node's name, which it keeps when it is started again.",
+    "generation_id": "Which run of the node: a later start has a larger number.",
+    "ip": "The IP address at which the node is reached.",
+    "port": "The UDP port at which the node is reached.",
+    "gossip_advertise_addr": "Where the node is reached: IP address and UDP port, as in 10.0.0.1:7280 or [::1]:7280.",
+}
+
 
 class NodeDigest(WirePacket):
     """An entry of a digest: how much its sender knows of one node."""
@@ -123,12 +143,20 @@ class NodeDigest(WirePacket):
         LELongField("last_gc_version", 0),
         LELongField("max_version", 0),
     ]
+    field_docs = {
+        **CHITCHAT_ID_DOCS,
+        "heartbeat": "How often the node has counted up; whoever sees it rise takes the node for alive.",
+        "last_gc_version": LAST_GC_VERSION_DOC,
+        "max_version": "The highest version of the node's state that the sender has.",
+    }
 
 
 DIGEST = [
     ConditionalField(FieldLenField("digest_count", None, count_of="digest", fmt="<H"), V0),
-    ConditionalField(BlocksField("digest_blocks", None, Block, holds="digest", last=LAST_BLOCK), V1),
-    ItemsField("digest", [NodeDigest], count_from="digest_count", blocks_from="digest_blocks"),
+    ConditionalField(
+        BlocksField("digest_blocks", None, Block, holds="digest", last=LAST_BLOCK, split=split_stream), V1
+    ),
+    ItemsField("digest", [NodeDigest], count_from="digest_count", blocks_from="digest_blocks", most=MOST_ITEMS),
 ]
 
 
@@ -145,6 +173,11 @@ class NodeOp(WirePacket):
         LELongField("last_gc_version", 0),
         LELongField("from_version_excluded", 0),
     ]
+    field_docs = {
+        **CHITCHAT_ID_DOCS,
+        "last_gc_version": LAST_GC_VERSION_DOC,
+        "from_version_excluded": "The section tells of what is above this version; 0 where it tells of everything.",
+    }
 
 
 class KeyValueOp(WirePacket):
@@ -160,6 +193,12 @@ class KeyValueOp(WirePacket):
         LELongField("version", 1),
         KnownByteField("status", DeletionStatus.Set, DeletionStatus, refused_as="bad-status"),
     ]
+    field_docs = {
+        "key": "The key.",
+        "value": "The value.",
+        "version": "The version of this change: each change of a node's state has the next number.",
+        "status": "Set, Delete (a tombstone until it is collected), or DeleteAfterTtl (seen until it is collected).",
+    }
 
 
 class SetMaxVersionOp(WirePacket):
@@ -170,11 +209,18 @@ class SetMaxVersionOp(WirePacket):
         TagField("tag", DeltaOpTag.SetMaxVersion, DeltaOpTag, refused_as="bad-tag"),
         LELongField("max_version", 0),
     ]
+    field_docs = {"max_version": "The highest version of the node's state."}
 
 
 DELTA = [
-    BlocksField("delta_blocks", None, Block, holds="delta", last=LAST_BLOCK),
-    ItemsField("delta", [NodeOp, KeyValueOp, SetMaxVersionOp], blocks_from="delta_blocks", refused_as="bad-tag"),
+    BlocksField("delta_blocks", None, Block, holds="delta", last=LAST_BLOCK, split=split_stream),
+    ItemsField(
+        "delta",
+        [NodeOp, KeyValueOp, SetMaxVersionOp],
+        blocks_from="delta_blocks",
+        refused_as="bad-tag",
+        most=MOST_ITEMS,
+    ),
 ]
 
 
@@ -223,6 +269,14 @@ class Chitchat(WirePacket):
 
 class ChitchatMessage(WirePacket):
     """A message's body."""
+
+    field_docs = {
+        "version": "The protocol version, which says how a digest is written: 0 plain, 1 compressed.",
+        "type": "The message's type, as the protocol calls it.",
+        "digest": "How much the sender knows of each node, in the order of the wire.",
+        "delta": "What the receiver lacks: sections, each opened by a Node operation.",
+        "cluster_id": "The sender's cluster: a node of another one answers BadCluster.",
+    }
 
     @property
     def show_summary(self) -> bool:  # type: ignore[override]
