@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scapy_chitchat.cluster._records import Section, sections_of
+from scapy_chitchat.cluster._records import Ack, Section, Syn, SynAck, sections_of
 from scapy_chitchat.cluster.community import Community
 from scapy_chitchat.cluster.estimates import Estimates, estimate
 from scapy_chitchat.cluster.events import Event
@@ -21,7 +21,7 @@ from scapy_chitchat.cluster.state import ClusterState
 from scapy_chitchat.cluster.view import view
 
 if TYPE_CHECKING:
-    from scapy_chitchat.cluster._records import CapturedMessage, Message
+    from scapy_chitchat.cluster._records import CapturedMessage, DeltaItem
 
 _MOST_HELD = 1000
 """The most messages that are kept while their cluster is unknown."""
@@ -58,11 +58,11 @@ class Cluster:
             return []
         speaker = self._speakers.at(source)
         sent = Delivered(self._time, datagram.frame, kind, speaker.address, speaker.run, len(datagram.data))
-        if kind == "Syn":
+        if isinstance(record, Syn):
             self._syn(sent, speaker, destination, record, datagram.data)
-        elif kind == "SynAck":
+        elif isinstance(record, SynAck):
             self._syn_ack(sent, speaker, destination, record)
-        elif kind == "Ack":
+        elif isinstance(record, Ack):
             self._ack(sent, speaker, destination, record)
         else:
             self._bad_cluster(sent, speaker, destination)
@@ -89,7 +89,7 @@ class Cluster:
         community.messages += 1
         community.time, community.frame, community.decimals = sent.time, sent.frame, self._decimals
 
-    def _syn(self, sent: Delivered, speaker: Speaker, destination: str, record: Message, data: bytes) -> None:
+    def _syn(self, sent: Delivered, speaker: Speaker, destination: str, record: Syn, data: bytes) -> None:
         self._speakers.says(sent.source, destination, record.cluster_id)
         speaker.cluster_id = record.cluster_id
         if self._held:
@@ -110,7 +110,7 @@ class Cluster:
             community.troubles.speaks(run, sent.source)
         self._deliver(sent, destination)
 
-    def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Message) -> None:
+    def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record: SynAck) -> None:
         cluster_id = self._speakers.cluster_of(destination, sent.source)
         table = sent.table = self._roster.table(record.digest)
         sent.sections = self._sections(record.delta)
@@ -130,7 +130,7 @@ class Cluster:
         sent.as_of = community.tells(run, sent.sections, table)
         self._deliver(sent, destination)
 
-    def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Message) -> None:
+    def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Ack) -> None:
         cluster_id = self._speakers.cluster_of(sent.source, destination)
         sent.sections = self._sections(record.delta)
         if cluster_id is None:
@@ -179,7 +179,7 @@ class Cluster:
         community.emit("bad-cluster", asked, speaker.run, to=sent.source, other_cluster=speaker.cluster_id)
         self._deliver(sent, destination)
 
-    def _sections(self, delta: Iterable[object]) -> tuple[tuple[int, Section], ...]:
+    def _sections(self, delta: Sequence[DeltaItem]) -> tuple[tuple[int, Section], ...]:
         return tuple((self._roster[each.subject], each) for each in sections_of(delta))
 
     def _deliver(self, sent: Delivered, destination: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from scapy_chitchat.cluster.community import Community
 from scapy_chitchat.cluster.history import PLAIN, Extra, History
+from scapy_chitchat.cluster.liveness import Window
 from scapy_chitchat.cluster.observer import Observer
 from scapy_chitchat.cluster.roster import Numbers
 from scapy_chitchat.cluster.state import ClusterState, KeyValueState, NodeState, ObserverState, ReplicaState

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from scapy_chitchat.capture import CapturedMessage, Datagram
 from scapy_chitchat.cluster import Cluster, Event, ReplicaState, Settings
-from scapy_chitchat.records import encode
-from scapy_chitchat.records.makers import message_class, record_class
-from scapy_chitchat.wire import layers
+from scapy_chitchat.records.classes import (
+    Ack,
+    BadCluster,
+    DeltaItem,
+    KeyValueOp,
+    Message,
+    NodeDigest,
+    NodeOp,
+    SetMaxVersionOp,
+    Status,
+    Syn,
+    SynAck,
+)
+from scapy_chitchat.records.codec import encode
 
 START = 1_800_000_000_000_000_000
 MS = 1_000_000
-
-NodeDigest: Any = record_class(layers.NodeDigest)
-NodeOp: Any = record_class(layers.NodeOp)
-KeyValueOp: Any = record_class(layers.KeyValueOp)
-SetMaxVersionOp: Any = record_class(layers.SetMaxVersionOp)
-_CLASSES: dict[str, Any] = {name: message_class(layer) for layer, name in layers.TYPE_NAMES.items()}
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,11 @@ class Who:
 
 
 A, B, C = Who(1), Who(2), Who(3)
+KeyValue = tuple[str, str, int, Status]
+"""Key, value, version, status."""
 Said = dict[Who, tuple[int, int, int]]
 """A digest: heartbeat, last_gc_version, max_version of each."""
-Section = tuple[Who, int, int, Sequence[tuple[str, str, int, str]] | int]
+Section = tuple[Who, int, int, Sequence[KeyValue] | int]
 """Subject, last_gc_version, from_version_excluded, and key-values, or the version of a SetMaxVersion."""
 
 
@@ -68,21 +74,21 @@ class Telling:
 
     def syn(self, sender: Who, to: Who, said: Said, cluster_id: str = "c", source: str = "") -> None:
         """A Syn."""
-        self.feed(_CLASSES["Syn"](0, "Syn", cluster_id, digest(said)), source or sender.address, to.address)
+        self.feed(Syn(cluster_id=cluster_id, digest=digest(said)), source or sender.address, to.address)
 
     def syn_ack(self, sender: Who, to: Who, said: Said, *sections: Section, source: str = "") -> None:
         """A SynAck."""
-        self.feed(_CLASSES["SynAck"](0, "SynAck", digest(said), delta(sections)), source or sender.address, to.address)
+        self.feed(SynAck(digest=digest(said), delta=delta(sections)), source or sender.address, to.address)
 
     def ack(self, sender: Who, to: Who, *sections: Section) -> None:
         """An Ack."""
-        self.feed(_CLASSES["Ack"](0, "Ack", delta(sections)), sender.address, to.address)
+        self.feed(Ack(delta=delta(sections)), sender.address, to.address)
 
     def bad_cluster(self, sender: Who, to: Who) -> None:
         """A BadCluster."""
-        self.feed(_CLASSES["BadCluster"](0, "BadCluster"), sender.address, to.address)
+        self.feed(BadCluster(), sender.address, to.address)
 
-    def feed(self, record: Any, source: str, destination: str) -> None:
+    def feed(self, record: Message, source: str, destination: str) -> None:
         """A message as it would be captured."""
         self.now += MS
         self.frame += 1
@@ -117,14 +123,14 @@ class Telling:
         return {key: (each.value, each.version, each.certain) for key, each in held.items()}
 
 
-def digest(said: Said) -> tuple[Any, ...]:
+def digest(said: Said) -> tuple[NodeDigest, ...]:
     """The entries of a digest."""
     return tuple(NodeDigest(*who.identity(), *numbers) for who, numbers in said.items())
 
 
-def delta(sections: Sequence[Section]) -> tuple[Any, ...]:
+def delta(sections: Sequence[Section]) -> tuple[DeltaItem, ...]:
     """The operations of a delta."""
-    ops: list[Any] = []
+    ops: list[DeltaItem] = []
     for who, gc, start, contents in sections:
         ops.append(NodeOp(*who.identity(), gc, start))
         if isinstance(contents, int):
@@ -134,7 +140,7 @@ def delta(sections: Sequence[Section]) -> tuple[Any, ...]:
     return tuple(ops)
 
 
-def kv(key: str, version: int, value: str = "v", status: str = "Set") -> tuple[str, str, int, str]:
+def kv(key: str, version: int, value: str = "v", status: Status = "Set") -> KeyValue:
     """A key-value."""
     return key, value, version, status
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from scapy_chitchat.cluster._records import Section
+from scapy_chitchat.cluster._records import ChitchatId, Section
 from scapy_chitchat.cluster.history import NEVER, Extra, History
 from scapy_chitchat.cluster.ranges import MOST, add, subtract
-from tests.cluster.telling import A, B, C, KeyValueOp, Telling, introduced, kv
+from scapy_chitchat.records.classes import KeyValueOp
+from tests.cluster.telling import A, B, C, KeyValue, Telling, introduced, kv
 
 
-def history(*told: tuple[int, int, int, list[tuple[str, str, int, str]], int]) -> History:
+def history(*told: tuple[int, int, int, list[KeyValue], int]) -> History:
     """Sections: last_gc_version, from_version_excluded, max_version, key-values, and where the sender stood."""
     made = History()
     for gc, start, reached, key_values, as_of in told:
-        made.add(Section(A.identity(), gc, start, [KeyValueOp(*each) for each in key_values], reached), as_of, 1)
+        made.add(
+            Section(ChitchatId(*A.identity()), gc, start, [KeyValueOp(*each) for each in key_values], reached), as_of, 1
+        )
     return made
 
 
@@ -57,7 +60,7 @@ def test_nothing_is_certain_where_nobody_knows_where_the_sender_stood() -> None:
 def test_unknown_versions_above_make_uncertain_unless_a_sender_above_them_listed_it() -> None:
     made = history((0, 0, 1, [kv("k", 1)], 1))
     assert held(made, 0, 7, Extra(unknown=((3, 7),))) == {"k": (1, False)}
-    made.add(Section(A.identity(), 8, 0, [KeyValueOp(*kv("k", 1))], 1), 9, 2)
+    made.add(Section(ChitchatId(*A.identity()), 8, 0, [KeyValueOp(*kv("k", 1))], 1), 9, 2)
     assert held(made, 0, 7, Extra(unknown=((3, 7),))) == {"k": (1, True)}
 
 

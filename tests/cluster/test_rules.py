@@ -7,12 +7,13 @@ import pytest
 from scapy_chitchat.cluster import Settings
 from scapy_chitchat.cluster._records import ChitchatId, Section
 from scapy_chitchat.cluster.rules import RULES, outcome
-from tests.cluster.telling import A, B, KeyValueOp, introduced, kv
+from scapy_chitchat.records.classes import KeyValueOp
+from tests.cluster.telling import A, B, KeyValue, introduced, kv
 
 _ID = ChitchatId("n", 1, "127.0.0.1:7280")
 
 
-def section(gc: int, start: int, reached: int, *key_values: tuple[str, str, int, str]) -> Section:
+def section(gc: int, start: int, reached: int, *key_values: KeyValue) -> Section:
     return Section(_ID, gc, start, tuple(KeyValueOp(*each) for each in key_values), reached)
 
 
