@@ -4,84 +4,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from scapy_chitchat.records.makers import record_class
-from scapy_chitchat.wire import layers
+from scapy_chitchat.records.classes import Ack as Ack
+from scapy_chitchat.records.classes import DeltaItem as DeltaItem
+from scapy_chitchat.records.classes import KeyValueOp as KeyValueOp
+from scapy_chitchat.records.classes import NodeDigest as NodeDigest
+from scapy_chitchat.records.classes import Syn as Syn
+from scapy_chitchat.records.classes import SynAck as SynAck
+from scapy_chitchat.records.identity import ChitchatId as ChitchatId
+from scapy_chitchat.records.identity import id_of
+from scapy_chitchat.records.sections import sections
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage as CapturedMessage
 
 
-class ChitchatId(NamedTuple):
-    """Who a node is: a run of it, as a restart is a new generation."""
-
-    node_id: str
-    generation_id: int
-    gossip_advertise_addr: str
-
-
-class NodeDigest(Protocol):
-    """An entry of a digest."""
-
-    node_id: str
-    generation_id: int
-    gossip_advertise_addr: str
-    heartbeat: int
-    last_gc_version: int
-    max_version: int
-
-
-class KeyValueOp(Protocol):
-    """A key-value of a section."""
-
-    key: str
-    value: str
-    version: int
-    status: str
-
-
 class Section(NamedTuple):
-    """What a delta says of one run."""
+    """What a delta says of one run, as a reader takes it."""
 
     subject: ChitchatId
     last_gc_version: int
     from_version_excluded: int
-    key_values: tuple[KeyValueOp, ...]
+    key_values: Sequence[KeyValueOp]
     max_version: int
     """The version that a reader stands at when it has taken the section; 0 for a section without an operation."""
 
 
-_NodeOp = record_class(layers.NodeOp)
-_KeyValueOp = record_class(layers.KeyValueOp)
-
-
-def sections_of(delta: Sequence[object]) -> Iterator[Section]:
+def sections_of(delta: Sequence[DeltaItem]) -> Iterator[Section]:
     """The sections of a delta that a node takes."""
-    node = None
-    key_values: list[KeyValueOp] = []
-    reached = 0
-    for op in delta:
-        kind = type(op)
-        if kind is _NodeOp:
-            if node is not None:
-                yield _section(node, key_values, reached)
-            node, key_values, reached = op, [], 0
-        elif kind is _KeyValueOp:
-            key_values.append(op)  # type: ignore[arg-type]
-            reached = op.version  # type: ignore[attr-defined]
-        else:
-            reached = op.max_version  # type: ignore[attr-defined]
-    if node is not None:
-        yield _section(node, key_values, reached)
-
-
-def _section(node: object, key_values: list[KeyValueOp], reached: int) -> Section:
-    identity = ChitchatId(node.node_id, node.generation_id, node.gossip_advertise_addr)  # type: ignore[attr-defined]
-    return Section(
-        identity,
-        node.last_gc_version,  # type: ignore[attr-defined]
-        node.from_version_excluded,  # type: ignore[attr-defined]
-        tuple(key_values),
-        reached,
-    )
+    for each in sections(delta):
+        node, changes = each.node, each.changes
+        key_values = [change for change in changes if isinstance(change, KeyValueOp)]
+        yield Section(id_of(node), node.last_gc_version, node.from_version_excluded, key_values, each.reached)

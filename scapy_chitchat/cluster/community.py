@@ -3,51 +3,25 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from statistics import median
+import msgspec
 
-from scapy_chitchat.cluster._records import ChitchatId, Section
+from scapy_chitchat.cluster._records import Section
 from scapy_chitchat.cluster.events import Event, Kind
 from scapy_chitchat.cluster.history import History, Version
-from scapy_chitchat.cluster.initial import InitialInterval, roundest
 from scapy_chitchat.cluster.inbox import Account, Delivered, Inbox
-from scapy_chitchat.cluster.liveness import MILLISECOND, SECOND, Detector, Window
+from scapy_chitchat.cluster.initial import InitialInterval
+from scapy_chitchat.cluster.ladder import Rung, Step, Why
+from scapy_chitchat.cluster.liveness import PRIOR_WEIGHT, SECOND, Detector, Window
 from scapy_chitchat.cluster.observer import Observer
 from scapy_chitchat.cluster.owners import Owners
 from scapy_chitchat.cluster.propagation import Propagation
 from scapy_chitchat.cluster.roster import Numbers, Roster, Table
+from scapy_chitchat.cluster.samples import Samples
 from scapy_chitchat.cluster.settings import Settings
-from scapy_chitchat.cluster.troubles import MAX_DATAGRAM, Troubles
+from scapy_chitchat.cluster.troubles import MAX_DATAGRAM, SILENT_ROUNDS, Troubles
 
 _ENTRY = 50
 """Bytes of a digest entry without its node_id, of IPv4, and about those of a section's Node operation."""
-
-_SAMPLES = 1000
-"""Of how many observations a guess is the median."""
-
-
-class Samples:
-    """Observations whose median is a guess; each says that the value is between two."""
-
-    def __init__(self) -> None:
-        self._low: deque[int] = deque(maxlen=_SAMPLES)
-        self._high: deque[int] = deque(maxlen=_SAMPLES)
-        self.count = 0
-        self._guess = 0
-
-    def add(self, low: int, high: int) -> None:
-        """One more, in nanoseconds."""
-        self._low.append(low)
-        self._high.append(high)
-        self.count += 1
-        if self.count < 32 or self.count % 64 == 0:
-            self._guess = roundest(int(median(self._low)), int(median(self._high)))
-
-    @property
-    def guess(self) -> int:
-        """About the median, in nanoseconds; 0 where there is nothing."""
-        return self._guess
 
 
 class Community:
@@ -95,6 +69,11 @@ class Community:
                 **added,  # type: ignore[arg-type]
             )
         )
+
+    def waits(self, message: Delivered, destination: str, now: int, frame: int) -> None:
+        """A message has waited too long for its answer."""
+        self.time, self.frame = now, frame
+        self.emit("unanswered", message.sender, to=destination, type=message.kind)
 
     # --- runs ---
 
@@ -171,7 +150,7 @@ class Community:
         observer.pause = self.time - observer.round_time if observer.round_time else 0
         if observer.round_time:
             between = self.time - observer.last_round
-            self.intervals.add(between - MILLISECOND, between + MILLISECOND)
+            self.intervals.add(between, between)
         observer.round_heartbeat = heartbeat
         observer.last_round = observer.round_time = self.time
         observer.judged = False
@@ -234,7 +213,10 @@ class Community:
             observer.hear(message.table, now, self.detector)
         for (subject, section), as_of in zip(message.sections, message.as_of, strict=True):
             taken = observer.take(subject, section, as_of)
+            if taken.kind in ("gap", "inapplicable"):
+                observer.gaps.add(subject)
             if taken.kind in ("apply", "reset"):
+                observer.gaps.discard(subject)
                 self._steps(observer, subject, taken.before, taken.after)
             if taken.kind == "gap" or taken.kind == "inapplicable" or (taken.kind == "reset" and taken.before[2]):
                 self.emit(
@@ -248,7 +230,7 @@ class Community:
 
     def _steps(self, observer: Observer, subject: int, before: Numbers | None, after: Numbers) -> None:
         """A replica stands elsewhere now."""
-        if before is None or after[2] > before[2]:
+        if self.propagation.watches(subject) and (before is None or after[2] > before[2]):
             for each in self.propagation.reaches(subject, observer.run, after[2], self.time):
                 self.emit(
                     "propagated",
@@ -312,10 +294,14 @@ class Community:
             return
         observer.judged = True
         now, detector = observer.round_time, self.detector
+        threshold, prior, windows, run = detector.threshold, detector.prior, observer.windows, observer.run
         for subject in observer.numbers:
-            if subject == observer.run:
+            window = windows.get(subject)
+            if window and window.alive and not window.late:
+                if (now - window.last) * (window.count + PRIOR_WEIGHT) <= threshold * (window.total + prior):
+                    continue  # what verdict() says, for nearly all
+            elif subject == run:
                 continue
-            window = observer.windows.get(subject)
             if window is None:
                 window = observer.windows[subject] = Window()
             verdict = window.verdict(now, detector)
@@ -365,7 +351,9 @@ class Community:
 
     # --- contents ---
 
-    def tells(self, sender: int | None, sections: tuple[tuple[int, Section], ...], table: Table | None) -> tuple[int, ...]:
+    def tells(
+        self, sender: int | None, sections: tuple[tuple[int, Section], ...], table: Table | None
+    ) -> tuple[int, ...]:
         """The sections of a delta that a node sends: gives where the sender stood for each."""
         observer = self.observers.get(sender) if sender is not None else None
         numbers = table if table is not None else observer.numbers if observer else {}
@@ -417,3 +405,26 @@ class Community:
         """Forget the versions that no replica can hold."""
         stands = [numbers for each in self.observers.values() if (numbers := each.numbers.get(subject))]
         history.tidy([(held, gc) for _, gc, held in stands])
+
+    def ladder(self) -> list[Step]:
+        """The followed versions with their ways, and why some observers have them not."""
+        behind = {id(step): (subject, lacking) for subject, step, lacking in self.propagation.lacking()}
+        return [self._ladder(step, *behind.get(id(step), (None, set()))) for step in self.propagation.steps]
+
+    def _ladder(self, step: Step, subject: int | None, lacking: set[int]) -> Step:
+        missing = [Rung(self.ids[run], None, self._why_behind(run, subject)) for run in sorted(lacking)]
+        return msgspec.structs.replace(step, rungs=[*step.rungs, *missing])
+
+    def _why_behind(self, run: int, subject: int | None) -> Why:
+        """Why an observer has not the version that others have of a subject."""
+        observer = self.observers[run]
+        if self.interval and self.time - observer.heard > SILENT_ROUNDS * self.interval:
+            return "silent"
+        if subject is not None and self.troubles.is_stuck(subject):
+            return "stuck"
+        waiting = (each for each in observer.inbox.waiting if any(about == subject for about, _ in each.sections))
+        if any(waiting):
+            return "not-read"
+        if subject is not None and subject in observer.gaps:
+            return "gap"
+        return "no-round"

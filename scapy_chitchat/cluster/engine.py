@@ -3,22 +3,28 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scapy_chitchat.cluster._records import sections_of
+from scapy_chitchat.cluster._records import Ack, Section, Syn, SynAck, sections_of
 from scapy_chitchat.cluster.community import Community
-from scapy_chitchat.cluster.estimates import Estimates
+from scapy_chitchat.cluster.estimates import Estimates, estimate
 from scapy_chitchat.cluster.events import Event
 from scapy_chitchat.cluster.inbox import Delivered
 from scapy_chitchat.cluster.ladder import Step
-from scapy_chitchat.cluster.roster import Roster, Table
+from scapy_chitchat.cluster.patience import Doubles, Unanswered
+from scapy_chitchat.cluster.roster import Roster
 from scapy_chitchat.cluster.settings import Settings
 from scapy_chitchat.cluster.speakers import Speaker, Speakers
 from scapy_chitchat.cluster.state import ClusterState
 from scapy_chitchat.cluster.view import view
 
 if TYPE_CHECKING:
-    from scapy_chitchat.cluster._records import CapturedMessage
+    from scapy_chitchat.cluster._records import CapturedMessage, DeltaItem
+
+_MOST_HELD = 1000
+"""The most messages that are kept while their cluster is unknown."""
 
 
 class Cluster:
@@ -32,8 +38,11 @@ class Cluster:
         self._communities: dict[str, Community] = {}
         self._time = 0
         self._decimals = 6
+        self._held: deque[tuple[Delivered, str]] = deque()
+        """Deltas that came before any Syn told their cluster, and where they went."""
         self._unassigned = 0
-        self._doubled = 0
+        self._doubles = Doubles()
+        self._unanswered = Unanswered()
 
     def feed(self, message: CapturedMessage) -> list[Event]:
         """Take one message, in the order of the capture; gives what it shows to have happened."""
@@ -43,17 +52,28 @@ class Cluster:
         datagram = message.datagram
         self._decimals = datagram.decimals
         self._time = datagram.time * 10 ** (9 - datagram.decimals)
-        speaker = self._speakers.at(message.source)
         kind = record.type
+        source, destination = message.source, message.destination
+        if self._doubles.is_double(source, destination, datagram.data, kind, self._time):
+            return []
+        speaker = self._speakers.at(source)
         sent = Delivered(self._time, datagram.frame, kind, speaker.address, speaker.run, len(datagram.data))
-        if kind == "Syn":
-            self._syn(sent, speaker, message, record)
-        elif kind == "SynAck":
-            self._syn_ack(sent, speaker, message.destination, record)
-        elif kind == "Ack":
-            self._ack(sent, speaker, message.destination, record)
+        if isinstance(record, Syn):
+            self._syn(sent, speaker, destination, record, datagram.data)
+        elif isinstance(record, SynAck):
+            self._syn_ack(sent, speaker, destination, record)
+        elif isinstance(record, Ack):
+            self._ack(sent, speaker, destination, record)
         else:
-            self._bad_cluster(sent, speaker, message.destination)
+            self._bad_cluster(sent, speaker, destination)
+        for waited, to in self._unanswered.overdue(self._time):
+            if waited.cluster_id is not None:
+                self._communities[waited.cluster_id].waits(waited, to, self._time, datagram.frame)
+        return self._happened()
+
+    def _happened(self) -> list[Event]:
+        if not self._out:
+            return []
         events, self._out[:] = list(self._out), []
         return events
 
@@ -69,11 +89,13 @@ class Cluster:
         community.messages += 1
         community.time, community.frame, community.decimals = sent.time, sent.frame, self._decimals
 
-    def _syn(self, sent: Delivered, speaker: Speaker, message: CapturedMessage, record) -> None:
+    def _syn(self, sent: Delivered, speaker: Speaker, destination: str, record: Syn, data: bytes) -> None:
+        self._speakers.says(sent.source, destination, record.cluster_id)
+        speaker.cluster_id = record.cluster_id
+        if self._held:
+            self._release()
         community = self._community(record.cluster_id)
         self._enter(community, sent)
-        self._speakers.says(message.source, message.destination, record.cluster_id)
-        data = message.datagram.data
         if data == speaker.last_data:
             table = speaker.last_table
             run = speaker.run
@@ -83,21 +105,20 @@ class Cluster:
             speaker.last_data, speaker.last_table = data, table
         sent.table = table
         if run is not None and run in table:
-            speaker.cluster_id = record.cluster_id
             sent.sender, sent.heartbeat = run, table[run][0]
-            community.states(run, speaker.inbox, table, None, message.destination, len(data))
+            community.states(run, speaker.inbox, table, None, destination, len(data))
             community.troubles.speaks(run, sent.source)
-        self._deliver(sent, message.destination)
+        self._deliver(sent, destination)
 
-    def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record) -> None:
+    def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record: SynAck) -> None:
         cluster_id = self._speakers.cluster_of(destination, sent.source)
+        table = sent.table = self._roster.table(record.digest)
+        sent.sections = self._sections(record.delta)
         if cluster_id is None:
-            self._unassigned += 1
+            self._hold(sent, destination)
             return
         community = self._community(cluster_id)
         self._enter(community, sent)
-        table = sent.table = self._roster.table(record.digest)
-        sent.sections = self._sections(record.delta)
         run = sent.sender = self._speakers.identify(speaker, table)
         if run is not None and run in table:
             speaker.cluster_id = cluster_id
@@ -109,19 +130,40 @@ class Cluster:
         sent.as_of = community.tells(run, sent.sections, table)
         self._deliver(sent, destination)
 
-    def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record) -> None:
+    def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Ack) -> None:
         cluster_id = self._speakers.cluster_of(sent.source, destination)
+        sent.sections = self._sections(record.delta)
         if cluster_id is None:
-            self._unassigned += 1
+            self._hold(sent, destination)
             return
         community = self._community(cluster_id)
         self._enter(community, sent)
-        sent.sections = self._sections(record.delta)
         answered = speaker.inbox.answered_syn_ack(destination, sent.sections)
         if answered is not None:
             answered.read_at = sent.time
         sent.as_of = community.tells(speaker.run, sent.sections, None)
         self._deliver(sent, destination)
+
+    def _hold(self, sent: Delivered, destination: str) -> None:
+        """Keep the contents of a delta until a Syn tells whose they are."""
+        self._unassigned += 1
+        self._held.append((sent, destination))
+        if len(self._held) > _MOST_HELD:
+            self._held.popleft()
+
+    def _release(self) -> None:
+        """What was held back, as far as its cluster can be told now: its contents, at their time."""
+        held, self._held = self._held, deque()
+        for sent, destination in held:
+            asked, answering = (destination, sent.source) if sent.kind == "SynAck" else (sent.source, destination)
+            cluster_id = self._speakers.cluster_of(asked, answering)
+            if cluster_id is None:
+                self._held.append((sent, destination))
+                continue
+            self._unassigned -= 1
+            community = self._community(cluster_id)
+            community.time, community.frame, community.decimals = sent.time, sent.frame, self._decimals
+            community.tells(None, sent.sections, sent.table)
 
     def _bad_cluster(self, sent: Delivered, speaker: Speaker, destination: str) -> None:
         answered = speaker.inbox.answered_by_bad_cluster(destination, speaker.cluster_id)
@@ -137,24 +179,33 @@ class Cluster:
         community.emit("bad-cluster", asked, speaker.run, to=sent.source, other_cluster=speaker.cluster_id)
         self._deliver(sent, destination)
 
-    def _sections(self, delta):
+    def _sections(self, delta: Sequence[DeltaItem]) -> tuple[tuple[int, Section], ...]:
         return tuple((self._roster[each.subject], each) for each in sections_of(delta))
 
     def _deliver(self, sent: Delivered, destination: str) -> None:
+        if sent.wants_answer and sent.cluster_id is not None:
+            self._unanswered.sent(sent, destination, self._communities[sent.cluster_id].interval)
         self._speakers.receiver(destination).inbox.put(sent)
 
     def finish(self) -> list[Event]:
-        """What is only known at the end of the capture."""
-        return []
+        """What is only known at the end of the capture: the verdicts of each node's last round."""
+        for community in self._communities.values():
+            community.frame = None
+            for observer in community.observers.values():
+                community.judge(observer)
+        return self._happened()
 
     def at(self, time: int | None = None) -> list[ClusterState]:
         """The clusters at ``time`` (nanoseconds; not before the last message; None: then). One a cluster_id."""
         return [view(each, max(time or 0, self._time)) for each in self._communities.values()]
 
     def estimates(self) -> list[Estimates]:
-        """What was guessed of the nodes' settings. One a cluster_id."""
-        return []
+        """What was guessed of the nodes' settings, and how much was explained. One a cluster_id."""
+        return [
+            estimate(each, doubled=self._doubles.count, unassigned=self._unassigned)
+            for each in self._communities.values()
+        ]
 
     def followed(self) -> list[Step]:
         """The versions that ``Settings.follow`` asked for, in the order in which they were seen."""
-        return [step for each in self._communities.values() for step in each.propagation.steps]
+        return [step for each in self._communities.values() for step in each.ladder()]

@@ -7,6 +7,7 @@ meanings are those of the JSON. What a kind does not have is UNSET and is not in
 
 from __future__ import annotations
 
+import builtins
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
@@ -76,10 +77,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node_id: str | None = None
     generation_id: int | None = None
     earlier_generation_id: int | UnsetType = UNSET
-    phi: float | None | UnsetType = UNSET
+    phi: float | UnsetType | None = UNSET
     key: str | UnsetType = UNSET
     value: str | UnsetType = UNSET
-    earlier: str | None | UnsetType = UNSET
+    earlier: str | UnsetType | None = UNSET
     version: int | UnsetType = UNSET
     status: str | UnsetType = UNSET
     seconds: float | UnsetType = UNSET
@@ -93,7 +94,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
     count: int | UnsetType = UNSET
-    other_cluster: str | None | UnsetType = UNSET
+    other_cluster: str | UnsetType | None = UNSET
     bytes: int | UnsetType = UNSET
     entries: int | UnsetType = UNSET
     why: str | UnsetType = UNSET
@@ -110,6 +111,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             values["observer_generation_id"] = self.observer.generation_id
         return {name: value for name, value in values.items() if value is not UNSET}
 
-    def as_json(self) -> bytes:
+    def as_json(self) -> builtins.bytes:
         """A line of ``timeline --json``, without the line's end."""
         return encode_json(self.as_dict())

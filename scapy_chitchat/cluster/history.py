@@ -9,14 +9,16 @@ key up to M, but for tombstones up to its last_gc_version. What makes this exact
 - ``gone_at``: the lowest max_version of a sender that should have listed it and did not: replaced or collected by then.
 
 ``covered`` are stretches of versions of which a section told everything: (after, up to, as of). What is not listed in
-them is not there, at replicas that stand at ``as of`` or above. Versions at or below the last_gc_version of a section that
+them is not there, at replicas that stand at ``as of`` or above. Versions at or below the last_gc_version of a
+section that
 starts above 0 do not count: a tombstone that was there may have been collected, and its key is unknown.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from scapy_chitchat.cluster._records import KeyValueOp, Section
@@ -49,10 +51,9 @@ class Extra(NamedTuple):
     """Versions that reached it unseen."""
     floor: int = 0
     """Versions up to here were lost in a reset of 0.9."""
-    cut_from: int = 0
-    cut_as_of: int = 0
-    """It was filled from (cut_from, …] by a section cut short, of a sender that stood at cut_as_of: what that sender had
-    replaced above the cut was not in it."""
+    cuts: tuple[tuple[int, int], ...] = ()
+    """(after, as of), ascending: what it holds above ``after`` came from a section cut short, of a sender that stood at
+    ``as of``: what that sender had replaced above the cut was not in it. NEVER: nobody knows where it stood."""
 
 
 PLAIN = Extra()
@@ -64,6 +65,9 @@ class News(NamedTuple):
 
     fresh: list[Version]
     contested: list[Version]
+
+
+NOTHING_NEW = News([], [])
 
 
 class History:
@@ -84,21 +88,23 @@ class History:
         _, gc, start, key_values, reached = section
         fresh: list[Version] = []
         contested: list[Version] = []
-        listed = set()
+        versions = self.versions
         for op in key_values:
-            listed.add(op.version)
-            known = self.versions.get(op.version)
+            known = versions.get(op.version)
             if known is None:
                 self._insert(Version(op, as_of, time), fresh)
-            elif (known.key, known.value, known.status) != (op.key, op.value, op.status):
+            elif known.value != op.value or known.key != op.key or known.status != op.status:
                 if not known.contested:
                     contested.append(known)
                 known.contested = True
             elif known.alive_at < as_of:
                 known.alive_at = as_of
-        self._miss(start, reached, as_of, listed)
+        order = self.order
+        within = order[bisect_right(order, start) : bisect_right(order, reached)]
+        if len(within) != len(key_values):
+            self._miss(within, as_of, {op.version for op in key_values})
         self._cover(max(start, gc) if start else 0, reached, as_of)
-        return News(fresh, contested)
+        return News(fresh, contested) if fresh or contested else NOTHING_NEW
 
     def _insert(self, new: Version, fresh: list[Version]) -> None:
         self.versions[new.version] = new
@@ -106,10 +112,9 @@ class History:
         insort(self.keys.setdefault(new.key, []), new.version)
         fresh.append(new)
 
-    def _miss(self, start: int, reached: int, as_of: int, listed: set[int]) -> None:
-        """The versions that the section should have listed, were they still there."""
-        order = self.order
-        for version in order[bisect_right(order, start) : bisect_right(order, reached)]:
+    def _miss(self, within: list[int], as_of: int, listed: set[int]) -> None:
+        """The versions that a section should have listed, were they still there."""
+        for version in within:
             if version not in listed:
                 known = self.versions[version]
                 known.gone_at = min(known.gone_at, as_of)
@@ -150,7 +155,8 @@ class History:
         return without(ranges, within) if len(within) <= 4096 else ranges
 
     def select(self, gc: int, stands_at: int, extra: Extra = PLAIN) -> Iterable[tuple[Version, bool]]:
-        """What a replica holds, and whether that is certain. ``extra.unknown`` is what is left of its unknown versions."""
+        """What a replica holds, and whether that is certain. ``extra.unknown`` is what is left of its unknown
+        versions."""
         highest_unknown = extra.unknown[-1][1] if extra.unknown else 0
         for versions in self.keys.values():
             place = bisect_right(versions, stands_at) - 1
@@ -159,11 +165,14 @@ class History:
             held = self.versions[versions[place]]
             if held.gone_at <= stands_at or (held.status != "Set" and held.version <= gc):
                 continue
-            if extra.cut_as_of > stands_at and held.version > extra.cut_from:
+            as_of = _as_of(extra.cuts, held.version) if extra.cuts else 0
+            if as_of > stands_at:
                 later = versions[place + 1] if place + 1 < len(versions) else NEVER
-                if min(later, held.gone_at) <= extra.cut_as_of:
+                if min(later, held.gone_at) <= as_of < NEVER:
                     continue
-            proven = held.alive_at >= stands_at or highest_unknown <= max(held.version, held.alive_at)
+                proven = held.alive_at >= as_of
+            else:
+                proven = held.alive_at >= stands_at or highest_unknown <= max(held.version, held.alive_at)
             yield held, proven and not held.contested and held.version > self.contested_up_to
 
     def contest(self) -> None:
@@ -193,7 +202,7 @@ class History:
         found = (self.versions[each] for each in order[bisect_right(order, after) : bisect_right(order, up_to)])
         return [each for each in found if each.status != "Set"]
 
-    def tidy(self, replicas: Iterable[tuple[int, int]]) -> None:
+    def tidy(self, replicas: Sequence[tuple[int, int]]) -> None:
         """Forget what no replica can hold; ``replicas``: max_version and last_gc_version of each.
 
         Of a key, a version stays while a replica stands between it and the next one. The newest stays, unless it is a
@@ -202,7 +211,7 @@ class History:
         stands = sorted({held for held, _ in replicas})
         collected = min((gc for _, gc in replicas), default=0)
         for key, versions in list(self.keys.items()):
-            kept = [low for low, high in zip(versions, versions[1:], strict=False) if _any_within(stands, low, high)]
+            kept = [low for low, high in pairwise(versions) if _any_within(stands, low, high)]
             newest = self.versions[versions[-1]]
             if kept or newest.status == "Set" or newest.version > collected or not stands or stands[0] < newest.version:
                 kept.append(newest.version)
@@ -221,3 +230,12 @@ class History:
 def _any_within(stands: list[int], low: int, high: int) -> bool:
     place = bisect_left(stands, low)
     return place < len(stands) and stands[place] < high
+
+
+def _as_of(cuts: tuple[tuple[int, int], ...], version: int) -> int:
+    """Where the sender stood from whom a replica has what it holds of this version; 0: not below."""
+    found = 0
+    for after, as_of in cuts:
+        if after < version:
+            found = as_of
+    return found

@@ -3,7 +3,8 @@
 
 A node reads its socket in order. Its own heartbeat rises by one per message read and one per round, so that the
 difference of two statements of it, less the rounds, is the number of messages read between. An answer names the message
-that it answers: a SynAck repeats the heartbeat of the peer that it has just read, the sections of an Ack start where the
+that it answers: a SynAck repeats the heartbeat of the peer that it has just read, the sections of an Ack start where
+the
 SynAck's digest stood. What is older than a message proven read, and was not read, is lost.
 """
 
@@ -132,30 +133,42 @@ class Inbox:
         return None
 
     def settle(self, reads: int, answers: bool) -> Account:
-        """``reads`` messages were read since the last statement; ``answers``: this statement answers the last of them."""
+        """``reads`` messages were read since the last statement; ``answers``: this statement answers the last of
+        them."""
+        if not self.waiting:
+            return Account([], [], [], max(0, reads))
         items = list(self.waiting)
-        proven = max((place for place, each in enumerate(items) if each.read_at), default=-1) + 1
+        proven = _proven(items)
         before = items[:proven]
         doubtful = [each for each in before if not each.read_at]
         extra = reads - (len(before) - len(doubtful))
-        chosen = set(map(id, _likeliest(doubtful, extra)))
+        chosen = set(map(id, _likeliest(doubtful, extra))) if doubtful else set()
         read = [each for each in before if each.read_at or id(each) in chosen]
         lost = [each for each in doubtful if id(each) not in chosen]
         extra = max(0, extra - len(chosen))
         after = [] if answers else items[proven : proven + extra]
         for _ in range(proven + len(after)):
             self._drop()
-        unanswered = [each for each in (*read, *after) if each.wants_answer and not each.read_at]
-        return Account([*read, *after], unanswered, lost, extra - len(after))
+        read += after
+        unanswered = [each for each in read if each.wants_answer and not each.read_at]
+        return Account(read, unanswered, lost, extra - len(after))
 
     def flush(self, everything: bool) -> list[Delivered]:
         """What waits up to the last message that is proven read, or all of it, where nothing can be counted."""
         items = list(self.waiting)
         if not everything:
-            items = items[: max((place for place, each in enumerate(items) if each.read_at), default=-1) + 1]
+            items = items[: _proven(items)]
         for _ in items:
             self._drop()
         return items
+
+
+def _proven(items: list[Delivered]) -> int:
+    """How many there are up to the last that is proven read."""
+    count = len(items)
+    while count and not items[count - 1].read_at:
+        count -= 1
+    return count
 
 
 def _likeliest(doubtful: list[Delivered], count: int) -> list[Delivered]:

@@ -8,6 +8,7 @@ intervals that brackets the one setting that a verdict depends on and no message
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from scapy_chitchat.cluster._records import ChitchatId
@@ -24,7 +25,7 @@ class InitialInterval:
     """What the verdicts that showed say of the setting."""
 
     def __init__(self) -> None:
-        self.samples: list[tuple[int, int]] = []
+        self.samples: deque[tuple[int, int]] = deque(maxlen=1000)
         """With which value a verdict would have come a round earlier, and with which not at all yet."""
         self._bounds: dict[tuple[int, int], tuple[int, int]] = {}
 
@@ -42,7 +43,7 @@ class InitialInterval:
             before = self._bounds.get(pair, (0, 0))
             if ids[subject].gossip_advertise_addr in observer.targets:
                 self._bounds[pair] = (before[1], initial_interval_above(window, now, detector))
-            elif now - window.last > 3 * interval and 0 < before[1]:
+            elif now - window.last > 3 * interval and before[1] > 0:
                 del self._bounds[pair]
                 window.die(now)
                 self.samples.append((max(0, before[0]), before[1]))

@@ -9,6 +9,11 @@ import msgspec
 
 from scapy_chitchat.cluster._records import ChitchatId
 
+Why = Literal["no-round", "gap", "stuck", "not-read", "silent"]
+"""Why an observer is behind: nobody gossiped the version to it, a section did not fit its replica, the next
+key-value fits
+no datagram, it was sent but not read, or the observer says nothing any more."""
+
 
 class Rung(msgspec.Struct, gc=False):
     """When one observer had a version."""
@@ -16,9 +21,8 @@ class Rung(msgspec.Struct, gc=False):
     observer: ChitchatId
     time: int | None
     """Nanoseconds; None: not yet."""
-    why: Literal["no-round", "gap", "stuck", "not-read", "silent"] | None = None
-    """Why it is behind: nobody gossiped it to the observer, a section did not fit its replica, the next key-value fits no
-    datagram, it was sent but not read, or the observer says nothing any more."""
+    why: Why | None = None
+    """Why it is behind; None where it is not."""
 
 
 class Step(msgspec.Struct, kw_only=True, gc=False):

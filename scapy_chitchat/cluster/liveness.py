@@ -18,7 +18,8 @@ SECOND = 1_000_000_000
 
 MILLISECOND = 1_000_000
 
-_PRIOR_WEIGHT = 5
+PRIOR_WEIGHT = 5
+"""How many intervals of ``initial_interval`` the mean starts from."""
 
 
 class Detector(NamedTuple):
@@ -28,6 +29,11 @@ class Detector(NamedTuple):
     threshold: float
     window: int
     longest: int
+
+    @property
+    def prior(self) -> int:
+        """What the intervals that nobody measured sum up to."""
+        return PRIOR_WEIGHT * self.initial
 
     @classmethod
     def of(cls, settings: Settings) -> Detector:
@@ -55,7 +61,8 @@ class Window:
         self.judged_dead = 0
         """When the verdict became death; 0: it is not."""
         self.late = late
-        """When the capture met it, where it began in the middle: the node has intervals that nobody knows. 0: it has none."""
+        """When the capture met it, where it began in the middle: the node has intervals that nobody knows. 0: it has
+        none."""
 
     def report(self, now: int, detector: Detector) -> None:
         """A heartbeat that was news."""
@@ -73,8 +80,8 @@ class Window:
         count = self.count
         if not count:
             return None
-        weighed = self.total + _PRIOR_WEIGHT * detector.initial
-        return (now - self.last) * (count + _PRIOR_WEIGHT) / weighed if weighed else None
+        weighed = self.total + PRIOR_WEIGHT * detector.initial
+        return (now - self.last) * (count + PRIOR_WEIGHT) / weighed if weighed else None
 
     def verdict(self, now: int, detector: Detector) -> bool | None:
         """Whether a node takes it for alive; None: it cannot be told.
@@ -88,9 +95,7 @@ class Window:
                 return None
             return False
         elapsed = now - self.last
-        lives = elapsed * (count + _PRIOR_WEIGHT) <= detector.threshold * (
-            self.total + _PRIOR_WEIGHT * detector.initial
-        )
+        lives = elapsed * (count + PRIOR_WEIGHT) <= detector.threshold * (self.total + PRIOR_WEIGHT * detector.initial)
         if self.late and lives and elapsed * count > detector.threshold * self.total:
             return None
         return lives
@@ -104,7 +109,8 @@ class Window:
 
 
 def initial_interval_above(window: Window, now: int, detector: Detector) -> int:
-    """The ``initial_interval`` with which phi is just at the threshold now: a node that calls the subject dead has a smaller
+    """The ``initial_interval`` with which phi is just at the threshold now: a node that calls the subject dead has a
+    smaller
     one, a node that does not has this one or a larger."""
-    limit = (now - window.last) * (window.count + _PRIOR_WEIGHT) / detector.threshold
-    return int((limit - window.total) / _PRIOR_WEIGHT)
+    limit = (now - window.last) * (window.count + PRIOR_WEIGHT) / detector.threshold
+    return int((limit - window.total) / PRIOR_WEIGHT)

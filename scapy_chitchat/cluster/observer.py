@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One node as an observer: its replicas, predicted from what it read and corrected by what it states.
 
-A statement (its own digest, its own sections) wins over every prediction. How often the two agree is counted: it measures
+A statement (its own digest, its own sections) wins over every prediction. How often the two agree is counted: it
+measures
 the capture and the model without any truth.
 """
 
@@ -11,13 +12,19 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from scapy_chitchat.cluster._records import Section
-from scapy_chitchat.cluster.history import PLAIN, Extra
+from scapy_chitchat.cluster.history import NEVER, PLAIN, Extra
 from scapy_chitchat.cluster.inbox import Inbox
 from scapy_chitchat.cluster.liveness import Detector, Window
 from scapy_chitchat.cluster.ranges import add
 from scapy_chitchat.cluster.roster import Numbers, Table
 from scapy_chitchat.cluster.rules import DEFAULT, RULES, Kind, Rules, outcome
 from scapy_chitchat.cluster.settings import RulesName
+
+_UNKNOWN = (-1, 0, 0)
+"""Below every heartbeat."""
+
+_MOST_CUTS = 8
+"""Of so many sections cut short in a row it is known what they held."""
 
 
 class Taken(NamedTuple):
@@ -51,6 +58,8 @@ class Observer:
         self.extras: dict[int, Extra] = {}
         self.alternatives: dict[int, list[tuple[Rules, Numbers, Extra]]] = {}
         """Where other rules would have had another outcome: those, until the next statement decides."""
+        self.gaps: set[int] = set()
+        """Subjects of which the last section did not fit its replica."""
         self.inbox = Inbox()
         self.stated = False
         """It has stated its replicas at least once."""
@@ -84,14 +93,18 @@ class Observer:
 
     def hear(self, table: Table, now: int, detector: Detector) -> None:
         """It reads a digest: heartbeats that are news, and runs that it did not know."""
-        numbers, windows = self.numbers, self.windows
-        for subject, said in table.items():
-            mine = numbers.get(subject)
+        numbers, windows, run = self.numbers, self.windows, self.run
+        if table.keys() <= numbers.keys():
+            news = [subject for subject, said in table.items() if said[0] > numbers[subject][0]]
+        else:
+            news = [subject for subject, said in table.items() if said[0] > numbers.get(subject, _UNKNOWN)[0]]
+        for subject in news:
+            said, mine = table[subject], numbers.get(subject)
             if mine is None:
                 if said[0] > self.forgotten.get(subject, -1):
                     self.forgotten.pop(subject, None)
                     numbers[subject] = (said[0], 0, 0)
-            elif said[0] > mine[0] and subject != self.run:
+            elif subject != run:
                 numbers[subject] = (said[0], mine[1], mine[2])
                 if mine[0]:
                     window = windows.get(subject)
@@ -106,6 +119,14 @@ class Observer:
             if not self.rules.creates:
                 return Taken(subject, "old", (0, 0, 0), (0, 0, 0), section)
             before = (0, 0, 0)
+        _, gc, start, key_values, reached = section
+        if key_values and gc <= before[1] < reached and start <= before[2] and subject not in self.extras:
+            # what nearly all sections are; the same by all rules
+            if reached <= before[2]:
+                return Taken(subject, "old", before, before, section)
+            if as_of <= reached and subject != self.run:
+                after = self.numbers[subject] = (before[0], before[1], reached)
+                return Taken(subject, "apply", before, after, section)
         kind, after = outcome(self.rules, before, section)
         if subject == self.run:
             return Taken(subject, "old", before, before, section)
@@ -113,7 +134,7 @@ class Observer:
         self._compare_rules(subject, before, extra, section, as_of, after)
         if kind in ("apply", "reset"):
             self.numbers[subject] = after
-            self._keep(subject, filled(extra, kind, section, as_of))
+            self._keep(subject, filled(extra, kind, section, as_of, before[2]))
         return Taken(subject, kind, before, after, section)
 
     def _compare_rules(
@@ -126,7 +147,7 @@ class Observer:
         for name in self.possible:
             kind, other = outcome(RULES[name], before, section)
             if other != after:
-                changed = filled(extra, kind, section, as_of) if kind in ("apply", "reset") else extra
+                changed = filled(extra, kind, section, as_of, before[2]) if kind in ("apply", "reset") else extra
                 self.alternatives.setdefault(subject, []).append((RULES[name], other, changed))
 
     def _keep(self, subject: int, extra: Extra) -> None:
@@ -154,7 +175,11 @@ class Observer:
         if not counted:
             for subject in numbers.keys() - table.keys():
                 del numbers[subject]
-        for subject in [each for each, said in table.items() if numbers.get(each) != said]:
+        if table.keys() <= numbers.keys():
+            differ = [subject for subject, said in table.items() if numbers[subject] != said]
+        else:
+            differ = [subject for subject, said in table.items() if numbers.get(subject) != said]
+        for subject in differ:
             said, mine = table[subject], numbers.get(subject)
             if subject == self.run or (mine and mine[0] == said[0] and mine[2] == said[2]):
                 numbers[subject] = said
@@ -201,17 +226,17 @@ class Observer:
             extra, held = PLAIN, 0
         if said[2] > held:
             extra = extra._replace(unknown=add(extra.unknown, held, said[2]))
+        if said[1] > said[2]:
+            extra = extra._replace(cuts=((0, NEVER),))
         self._keep(subject, extra)
 
 
-def filled(extra: Extra, kind: Kind, section: Section, as_of: int) -> Extra:
-    """A replica's specialities after a section that it took."""
+def filled(extra: Extra, kind: Kind, section: Section, as_of: int, held: int) -> Extra:
+    """A replica's specialities after a section that it took when it stood at ``held``."""
     start, reached = section.from_version_excluded, section.max_version
     if kind == "reset":
-        extra = PLAIN._replace(floor=start) if start else PLAIN
-    if as_of > reached:
-        start = min(start, extra.cut_from) if extra.cut_as_of > reached else start
-        return extra._replace(cut_from=start, cut_as_of=max(as_of, extra.cut_as_of))
-    if extra.cut_as_of and extra.cut_as_of <= reached:
-        return extra._replace(cut_from=0, cut_as_of=0)
-    return extra
+        extra, held = PLAIN._replace(floor=start), start
+    if not extra.cuts and as_of <= reached:
+        return extra
+    cuts = [*(each for each in extra.cuts if each[0] < held), (held, as_of)][-_MOST_CUTS:]
+    return extra._replace(cuts=tuple(cuts) if any(each > reached for _, each in cuts) else ())

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs as such: when they came and spoke, what they state of themselves, and what contradicts it.
 
-A run's own heartbeat, max_version and last_gc_version never fall, and nobody knows more of it than itself. Where that is
-not so, the node began again under the same generation_id (its heartbeat starts from 1), or two statements cannot both be
+A run's own heartbeat, max_version and last_gc_version never fall, and nobody knows more of it than itself. Where
+that is
+not so, the node began again under the same generation_id (its heartbeat starts from 1), or two statements cannot
+both be
 true.
 """
 
@@ -47,6 +49,8 @@ class Owners:
 
     def meet(self, table: Table, now: int) -> None:
         """A digest names runs: some for the first time."""
+        if table.keys() <= self.seen.keys():
+            return
         for run in table.keys() - self.seen.keys():
             self.seen[run] = Seen(now)
             node_id, generation_id, _ = self._ids[run]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How versions get round: when the last observer has one, and the whole way of those that are followed.
 
-A version opens when its owner first states it or a later one; the observers that lack it are those that have spoken by then. It is
+A version opens when its owner first states it or a later one; the observers that lack it are those that have spoken
+by then. It is
 through when the last of them has it; who is judged dead meanwhile is not waited for.
 """
 
@@ -52,6 +53,10 @@ class Propagation:
         if lacking:
             self._open.setdefault(subject, deque(maxlen=_MOST_OPEN)).append(Through(version, time, lacking))
 
+    def watches(self, subject: int) -> bool:
+        """Whether a version of this subject is on its way."""
+        return subject in self._open or subject in self._followed
+
     def reaches(self, subject: int, observer: int, version: int, time: int) -> list[Through]:
         """An observer's replica stands at ``version`` now: gives the versions that are through by this."""
         for step, lacking in self._followed.get(subject, ()):
@@ -59,7 +64,7 @@ class Propagation:
                 lacking.discard(observer)
                 step.rungs.append(Rung(self._ids[observer], time))
         through = self._open.get(subject)
-        if not through:
+        if not through or version < through[0].version:
             return []
         done = []
         for each in through:
@@ -72,6 +77,8 @@ class Propagation:
                     done.append(each)
         for each in done:
             through.remove(each)
+        if not through:
+            del self._open[subject]
         return done
 
     def gives_up(self, observer: int) -> None:
@@ -80,10 +87,14 @@ class Propagation:
             for each in through:
                 each.lacking.discard(observer)
             left = [each for each in through if each.lacking]
-            if len(left) < len(through):
+            if not left:
+                del self._open[subject]
+            elif len(left) < len(through):
                 self._open[subject] = deque(left, maxlen=_MOST_OPEN)
 
-    def follows(self, subject: int, version: Version, owner_time: int, time: int, observers: Iterable[Observer]) -> None:
+    def follows(
+        self, subject: int, version: Version, owner_time: int, time: int, observers: Iterable[Observer]
+    ) -> None:
         """A version is seen for the first time: if it is asked for, its way is remembered."""
         if self._follow is None:
             return

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs and their numbers: a ChitchatId becomes a small number once, and a digest a dict of such numbers.
 
-What a digest says is read twice, once for its sender and once for its receiver; the dict is made once. Comparing two such
+What a digest says is read twice, once for its sender and once for its receiver; the dict is made once. Comparing two
+such
 dicts is what the engine does most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from scapy_chitchat.cluster._records import ChitchatId, NodeDigest
 
@@ -16,6 +18,9 @@ Numbers = tuple[int, int, int]
 
 Table = dict[int, Numbers]
 """A digest: what it says of each run."""
+
+_identity: Callable[[NodeDigest], tuple[str, int, str]] = attrgetter(*ChitchatId._fields)
+_numbers: Callable[[NodeDigest], Numbers] = attrgetter("heartbeat", "last_gc_version", "max_version")
 
 
 class Roster(dict[tuple[str, int, str], int]):
@@ -33,9 +38,6 @@ class Roster(dict[tuple[str, int, str], int]):
         self.by_address.setdefault(identity[2], []).append(number)
         return number
 
-    def table(self, digest: Iterable[NodeDigest]) -> Table:
+    def table(self, digest: Sequence[NodeDigest]) -> Table:
         """A digest as a table; of a repeated id the last entry wins, as with nodes."""
-        return {
-            self[e.node_id, e.generation_id, e.gossip_advertise_addr]: (e.heartbeat, e.last_gc_version, e.max_version)
-            for e in digest
-        }
+        return dict(zip(map(self.__getitem__, map(_identity, digest)), map(_numbers, digest), strict=True))

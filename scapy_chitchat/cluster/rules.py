@@ -37,7 +37,9 @@ class Rules(NamedTuple):
 
 RULES: dict[RulesName, Rules] = {
     "0.9": Rules("0.9", creates=True, equal_resets=True, lossy_resets=True, set_max_version=False, remembers=0),
-    "0.10.0": Rules("0.10.0", creates=False, equal_resets=True, lossy_resets=False, set_max_version=True, remembers=500),
+    "0.10.0": Rules(
+        "0.10.0", creates=False, equal_resets=True, lossy_resets=False, set_max_version=True, remembers=500
+    ),
     "0.10.1": Rules(
         "0.10.1", creates=False, equal_resets=False, lossy_resets=False, set_max_version=True, remembers=5000
     ),

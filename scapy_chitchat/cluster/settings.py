@@ -17,7 +17,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     interval: float | None = None
     """Seconds between the gossip rounds of a node; None: the median of the rounds that are seen."""
     initial_interval: float | None = None
-    """The failure detector's ``initial_interval`` in seconds; None: 5, or what the traffic of at most four nodes says."""
+    """The failure detector's ``initial_interval`` in seconds; None: 5, or what the traffic of at most four nodes
+    says."""
     threshold: float = 8.0
     """The failure detector's ``phi_threshold``."""
     window: int = 1000

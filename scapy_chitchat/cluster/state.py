@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is known of a cluster at a time: typed, and as the JSON object of ``state --json``.
 
-Times inside are nanoseconds since the epoch, in JSON seconds. Each value is certain (stated by the node, or it follows),
+Times inside are nanoseconds since the epoch, in JSON seconds. Each value is certain (stated by the node, or it
+follows),
 presumed (it was delivered, but nothing proves yet that it was read) or unknown.
 """
 
@@ -44,7 +45,9 @@ class ReplicaState(msgspec.Struct, frozen=True, gc=False):
     unknown_versions: list[tuple[int, int]]
     """Ranges (after, up to] of versions whose key-values the replica may hold although nobody sent them here."""
     presumed: bool
-    """Whether the numbers rest on a message that is not proven read."""
+    """Whether the numbers rest on a message that is not proven read, or the observer has stopped naming the subject:
+    then it
+    may have let it go."""
     in_digest: bool
     """Whether the observer still names the subject in its digests."""
 
@@ -88,7 +91,8 @@ class ClusterState(msgspec.Struct, frozen=True, gc=False):
     decimals: int
     messages: int
     predicted: float | None
-    """The share of the digest entries about others that were predicted exactly; None where there was none to predict."""
+    """The share of the digest entries about others that were predicted exactly; None where there was none to
+    predict."""
     nodes: list[NodeState]
     observers: list[ObserverState]
 

@@ -21,7 +21,7 @@ MAX_DATAGRAM = 65507
 _NEAR = MAX_DATAGRAM * 9 // 10
 
 _AGAIN_AND_AGAIN = 3
-"""So many sections without an operation are no chance: the room for one ends between two of its operations now and then."""
+"""So many sections without an operation in a row are no chance."""
 
 SILENT_ROUNDS = 5
 """A node that says nothing for so many rounds is silent."""
@@ -48,6 +48,8 @@ class Troubles:
 
     def section(self, subject: int, section: Section, as_of: int) -> None:
         """Somebody sends a section: one without an operation, of a sender that has more, has no room for the next."""
+        if section.max_version and subject not in self._empty:
+            return
         start = section.from_version_excluded
         count, at = self._empty.get(subject, (0, start))
         if section.max_version:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is known of a cluster at a time, put together from the engine's numbers and contents.
 
-What was delivered to an observer after its last statement is presumed read, unless it says nothing any more; it is tried
+What was delivered to an observer after its last statement is presumed read, unless it says nothing any more; it is
+tried
 on copies, so that asking changes nothing.
 """
 
@@ -93,13 +94,20 @@ def _replica(community: Community, presumed: Presumed, subject: int, time: int) 
         heartbeat=numbers[0],
         last_gc_version=numbers[1],
         max_version=numbers[2],
-        alive=True if own else window.alive if window else None,
+        alive=True if own else _alive(community, observer, subject, window),
         phi=None if own or window is None or window.alive is None else window.phi(time, community.detector),
         key_values=key_values,
         unknown_versions=list(extra.unknown),
-        presumed=subject in presumed.doubtful,
+        presumed=subject in presumed.doubtful or subject in observer.dropped,
         in_digest=subject not in observer.dropped,
     )
+
+
+def _alive(community: Community, observer: Observer, subject: int, window: Window | None) -> bool | None:
+    """The last verdict. Who is not named any more is dead until it is let go, and when that is must be known."""
+    if window is None or (subject in observer.dropped and not (community.dead_grace and window.judged_dead)):
+        return None
+    return window.alive
 
 
 def _contents(
