@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Record captures of real nodes, in network namespaces of their own, with the truth beside them.
 
-    sudo python tests/record.py story pcaps/story.pcap.gz
-    sudo python tests/record.py my-scenario.json capture.pcap --seconds 20
-    sudo python tests/record.py judged FOLDER
+    sudo python -m tests.record story pcaps/story.pcap.gz
+    sudo python -m tests.record my-scenario.json capture.pcap --seconds 20
+    sudo python -m tests.record judged FOLDER
 
 A scenario is one of tests/recording/scenarios.py, or a JSON file of the same form (tests/recording/scenario.py says
 what it may have). Nodes at one end are on a loopback of MTU 1500, captured there; at two they are joined by a veth pair
 and captured on it: what nodes of one end say to each other is not seen. ``judged`` makes, one after the other, all
-captures by which the cluster engine is judged. Beside a capture, ``.jsonl`` is the truth, as tests/recording/recorder.py
-describes it.
+captures by which the cluster engine is judged. Beside a capture, ``.jsonl`` is the truth, compressed where the capture
+is; tests/recording/recorder.py describes it.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ def record(scenario: Scenario, capture: Path, seconds: float) -> None:
         data = raw.read_bytes()
     packed = capture.suffix == ".gz"
     capture.write_bytes(gzip.compress(data, mtime=0) if packed else data)
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in recorder.truth)
-    Path(str(capture).removesuffix(".gz").removesuffix(".pcap") + ".jsonl").write_text(lines)
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in recorder.truth).encode()
+    truth = str(capture).removesuffix(".gz").removesuffix(".pcap") + ".jsonl"
+    Path(f"{truth}.gz" if packed else truth).write_bytes(gzip.compress(lines, mtime=0) if packed else lines)
 
 
 def report(capture: Path) -> str:
@@ -94,10 +95,11 @@ def main() -> int:
     parser.add_argument("capture", type=Path, help="where to write it, .gz compresses it; with ``judged``, the folder")
     parser.add_argument("--seconds", type=float, help="instead of the scenario's own")
     options = parser.parse_args()
-    for tool in ("tcpdump", "nft"):
-        if not shutil.which(tool):
-            sys.exit(f"there is no {tool}: install the package {tool.replace('nft', 'nftables')}")
     for scenario, capture in wanted(options.scenario, options.capture):
+        cuts = any(step.do == "cut" for step in scenario.steps)
+        for tool, package in (("tcpdump", "tcpdump"), *((("nft", "nftables"),) if cuts else ())):
+            if not shutil.which(tool):
+                sys.exit(f"there is no {tool}: install the package {package}")
         try:
             record(scenario, capture, options.seconds or scenario.seconds)
         except (NoNamespaces, NoPeer) as missing:

@@ -53,7 +53,9 @@ def quickwit(node_id: str) -> Iterator[Change]:
             yield Change("set", "readiness", "READY" if ready else "NOT_READY")
         elif kind == "task" or (kind == "end" and not tasks):
             tasks.append(f"indexer.task:01J{_ulid(choice)[3:]}")
-            yield Change("set", tasks[-1], f"{_index(choice)}:_ingest-source:{choice.randrange(1 << 32)}:{_ulid(choice)}")
+            yield Change(
+                "set", tasks[-1], f"{_index(choice)}:_ingest-source:{choice.randrange(1 << 32)}:{_ulid(choice)}"
+            )
         elif kind == "end":
             yield Change("delete", tasks.pop(choice.randrange(len(tasks))))
         elif kind == "metrics":

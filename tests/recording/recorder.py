@@ -7,10 +7,10 @@ stamps the capture), ``node`` to whom (its place among the scenario's nodes).
 | ev | |
 |---|---|
 | ``start``, ``restart`` | ``node_id``, ``gen``, ``addr``, the keys it started with, and all its settings |
-| ``op`` | a change of an own key: ``op`` (0 set, 1 delete, 2 set with TTL, 3 delete after TTL), ``key``, ``value``, the ``version`` it got |
+| ``op`` | of an own key: ``op`` (0 set, 1 delete, 2 set and 3 delete with TTL), ``key``, ``value``, ``version`` |
 | ``kill``, ``pause``, ``wake`` | of its process |
-| ``cut``, ``mend`` | ``direction``: nobody hears it (``from``), or it hears nobody (``to``); or between it and ``peer`` only |
-| ``liveness`` | once a second and node: ``view`` has ``observer``, ``live`` and ``dead``. It was asked at ``asked`` and had answered at ``t`` |
+| ``cut``, ``mend`` | ``direction``: nobody hears it (``from``), it hears nobody (``to``); of ``peer`` only, if given |
+| ``liveness`` | every second: ``view`` has ``observer``, ``live``, ``dead``. Asked at ``asked``, answered at ``t`` |
 | ``state`` | at the end: the same, and ``nodes``, all that it knows of each |
 """
 
@@ -39,8 +39,10 @@ class Recorder:
     def __init__(self, scenario: Scenario, inside: list[list[str]]) -> None:
         self.truth: list[dict[str, Any]] = []
         self._scenario = scenario
-        self._inside = {node["node_id"]: within for nodes, within in zip(scenario.ends, inside, strict=True) for node in nodes}
         self._nodes: dict[str, Node] = {node["node_id"]: node for nodes in scenario.ends for node in nodes}
+        self._inside: dict[str, list[str]] = {}
+        for nodes, within in zip(scenario.ends, inside, strict=True):
+            self._inside.update((node["node_id"], within) for node in nodes)
         self._place = {name: place for place, name in enumerate(self._nodes)}
         self._at_work: dict[str, RunningNodes] = {}
         self._paused: set[str] = set()
@@ -51,9 +53,9 @@ class Recorder:
     def run(self, seconds: float) -> None:
         """Run it for so long, then note every node's whole state. ``stop`` ends the processes."""
         self._begun = time.monotonic()
-        first = {step.node: step.do for step in sorted(self._scenario.steps, key=lambda step: -step.at)}
+        late = self._scenario.late()
         for name in self._nodes:
-            if first.get(name) != "start":
+            if name not in late:
                 self._start(name)
         for step in self._scenario.steps:
             self._plan(step.at, self._doing(step))
@@ -145,9 +147,9 @@ class Recorder:
         self._note("pause", name)
 
     def _wake(self, name: str) -> None:
+        self._note("wake", name)  # before it speaks again
         os.kill(self._at_work[name].process.pid, signal.SIGCONT)
         self._paused.discard(name)
-        self._note("wake", name)
 
     def _cut(self, step: Step) -> None:
         one, other = ("saddr", "daddr") if step.direction == "from" else ("daddr", "saddr")
@@ -160,8 +162,8 @@ class Recorder:
         self._note("cut", step.node, direction=step.direction, **({"peer": step.peer} if step.peer else {}))
 
     def _mend(self, name: str) -> None:
+        self._note("mend", name)  # before it is heard again
         self._nft(name, f"delete table ip {self._table(name)}")
-        self._note("mend", name)
 
     def _nft(self, name: str, command: str) -> None:
         subprocess.run([*self._inside[name], "nft", command], check=True)
@@ -175,8 +177,9 @@ class Recorder:
     def _note_view(self, event: str, name: str, *parts: str) -> None:
         asked = time.time()
         state = self._at_work[name].ask(name, "state")
-        view = {"nodes": _nodes, "live": _ids, "dead": _ids}
-        self._note(event, name, asked=asked, view={"observer": name, **{part: view[part](state[part]) for part in parts}})
+        shown = {"nodes": _nodes, "live": _ids, "dead": _ids}
+        view = {"observer": name, **{part: shown[part](state[part]) for part in parts}}
+        self._note(event, name, asked=asked, view=view)
 
     def _note(self, event: str, name: str, **details: Any) -> None:
         self.truth.append({"t": time.time(), "ev": event, "node": self._place[name], **details})

@@ -46,3 +46,28 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Changes a second that each node makes to its keys, unless it says itself what it changes (``workload``)."""
     words: Literal["plain", "quickwit"] = "plain"
     """Which keys and values: random ones, or such as a Quickwit cluster gossips."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a step that cannot be done: of a node that is not there then, or not in that state."""
+        names = [node["node_id"] for end in self.ends for node in end]
+        states = {name: "away" if name in self.late() else "at work" for name in names}
+        for step in sorted(self.steps, key=lambda step: step.at):
+            before, after = _TURNS.get(step.do, ("at work", "at work"))
+            found = states.get(step.node, "no node of this scenario")
+            if found != before and step.do not in ("cut", "mend"):
+                raise ValueError(f"at {step.at} s {step.do} needs {step.node} to be {before}, and it is {found}")
+            states[step.node] = after if step.do in _TURNS else found
+
+    def late(self) -> set[str]:
+        """The nodes that a step starts: those whose first step that is."""
+        first = {step.node: step.do for step in sorted(self.steps, key=lambda step: -step.at)}
+        return {name for name, do in first.items() if do == "start"}
+
+
+_TURNS = {
+    "start": ("away", "at work"),
+    "kill": ("at work", "away"),
+    "pause": ("at work", "asleep"),
+    "wake": ("asleep", "at work"),
+}
+"""What a node must be for a step, and what it is after it."""

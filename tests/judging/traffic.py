@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What messages say by themselves, and variants of a capture in which some are missing.
+
+Only what stands in the messages, and the truth of which run had an address when: enough to tell why an engine could
+not know something.
+"""
+
+from __future__ import annotations
+
+import bisect
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from scapy_chitchat.capture import CapturedMessage
+from tests.support.truth import Run, Truth
+
+Messages = Sequence[CapturedMessage]
+
+
+def time_of(message: CapturedMessage) -> float:
+    """When a message was captured, in epoch seconds."""
+    return float(message.datagram.time / 10**message.datagram.decimals)
+
+
+class Traffic:
+    """What was said and sent in these messages."""
+
+    def __init__(self, messages: Messages, truth: Truth) -> None:
+        self.statements: dict[Run, float] = {}
+        """When each run last said what it holds, in a digest."""
+        self.first_statements: dict[Run, float] = {}
+        self.deliveries: dict[tuple[Run, Run], float] = {}
+        """When a section about a subject was last sent to an observer."""
+        self.contents: dict[Run, set[int]] = defaultdict(set)
+        """The versions of each subject whose key-values somebody sent."""
+        self._tenants = _tenants(truth)
+        for message in messages:
+            if message.message is not None:
+                self._read(message, message.message)
+
+    def _read(self, captured: CapturedMessage, message: Any) -> None:
+        time = time_of(captured)
+        if message.type in ("Syn", "SynAck"):
+            sender = self._tenant(captured.source, time)
+            if sender:
+                self.statements[sender] = time
+                self.first_statements.setdefault(sender, time)
+        if message.type in ("SynAck", "Ack"):
+            receiver = self._tenant(captured.destination, time)
+            for op in message.delta:
+                kind = type(op).__name__
+                if kind == "NodeOp":
+                    subject = Run(op.node_id, op.generation_id, op.gossip_advertise_addr)
+                    if receiver:
+                        self.deliveries[receiver, subject] = time
+                elif kind == "KeyValueOp":
+                    self.contents[subject].add(op.version)
+
+    def _tenant(self, address: str, time: float) -> Run | None:
+        """The run that had an address at a time."""
+        starts, runs = self._tenants.get(address, ([], []))
+        place = bisect.bisect_right(starts, time)
+        return runs[max(place - 1, 0)] if runs else None
+
+
+def _tenants(truth: Truth) -> dict[str, tuple[list[float], list[Run]]]:
+    found: dict[str, tuple[list[float], list[Run]]] = {}
+    for run, details in sorted(truth.runs.items(), key=lambda entry: entry[1]["started"]):
+        starts, runs = found.setdefault(run.gossip_advertise_addr, ([], []))
+        # a start is noted when the node is ready, which is after its first message
+        starts.append(details["started"] - 0.5 if starts else 0.0)
+        runs.append(run)
+    return found
+
+
+def without(share: float) -> Callable[[Messages], Messages]:
+    """Some of the messages left out; always the same ones."""
+
+    def leave_out(messages: Messages) -> Messages:
+        choice = random.Random(20)
+        return [message for message in messages if choice.random() >= share]
+
+    return leave_out
+
+
+def begun_at(share: float) -> Callable[[Messages], Messages]:
+    """A capture that begins when so much of it is over."""
+    return lambda messages: messages[int(len(messages) * share) :]
+
+
+def of_one_node(messages: Messages) -> Messages:
+    """What can be captured at one node: the one that sent the first SynAck, which knows the others from the start."""
+    first = next((message for message in messages if message.message and message.message.type == "SynAck"), None)
+    place = first.source if first else ""
+    return [message for message in messages if place in (message.source, message.destination)]
+
+
+VARIANTS: dict[str, Callable[[Messages], Messages]] = {
+    "whole": lambda messages: messages,
+    "5 % missing": without(0.05),
+    "30 % missing": without(0.3),
+    "from the middle": begun_at(0.5),
+    "from 90 %": begun_at(0.9),
+    "one node's": of_one_node,
+}
