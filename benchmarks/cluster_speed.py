@@ -5,7 +5,7 @@
 
 Messages are reckoned (benchmarks/gossip.py): once in clusters of ten, whose digests have 10 entries, once in a cluster
 where all observe all. Both are read from a capture, one process each; "alone" is reading and decoding without the
-engine, in the same process. Memory is what the process gained, after each tenth of the capture. Then a real capture is
+engine, in the same process. "predicted" shows that the reckoned messages are what nodes would say. Memory is what the process gained, after each tenth of the capture. Then a real capture is
 played ten times over, each time as if it came after the one before.
 """
 
@@ -77,12 +77,14 @@ def measure(capture: Path, plays: int) -> list[str]:
                 holds.append(megabytes())
                 began = time.perf_counter()
         seconds += time.perf_counter() - began
+    shares = [state.predicted for state in cluster.at()]
     gained = [each - holds[0] for each in holds[1:]]
     return [
         f"{fed:,}",
         f"{told / fed:.0f}",
         f"{fed / seconds:,.0f}",
         f"{told / seconds / 1e6:.2f}",
+        "-" if shares[0] is None else f"{100 * shares[0]:.2f} %",
         f"{seconds / alone:.1f}" if alone else "",
         " ".join(f"{each:.0f}" for each in gained),
     ]
@@ -109,7 +111,15 @@ def main() -> int:
         return 0
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("capture")
-    for name in ("messages", "entries each", "messages/s", "million entries/s", "times alone", "MB gained, by tenths"):
+    for name in (
+        "messages",
+        "entries each",
+        "messages/s",
+        "million entries/s",
+        "predicted",
+        "times alone",
+        "MB gained, by tenths",
+    ):
         table.add_column(name, justify="right")
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder) / "small.pcap", Path(folder) / "large.pcap"
