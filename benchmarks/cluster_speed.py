@@ -5,8 +5,9 @@
 
 Messages are reckoned (benchmarks/gossip.py): once in clusters of ten, whose digests have 10 entries, once in a cluster
 where all observe all. Both are read from a capture, one process each; "alone" is reading and decoding without the
-engine, in the same process. "predicted" shows that the reckoned messages are what nodes would say. Memory is what the process gained, after each tenth of the capture. Then a real capture is
-played ten times over, each time as if it came after the one before.
+engine, in the same process. "predicted" shows that the reckoned messages are such as nodes would say. Memory is what
+the process gained, after each tenth of the capture. Then a real capture is played ten times over, each time as if it
+came after the one before.
 """
 
 from __future__ import annotations
