@@ -38,6 +38,7 @@ class Judged:
     def __init__(self, truth: Truth) -> None:
         told = {name: truth.setting(name) for name in FAILURE_DETECTOR}
         settings = {name: default if told[name] is None else told[name] for name, default in FAILURE_DETECTOR.items()}
+        self._now = 0
         self._cluster = Cluster(
             Settings(
                 interval=truth.setting("interval"),
@@ -50,12 +51,13 @@ class Judged:
 
     def feed(self, message: CapturedMessage) -> Iterator[Mapping[str, Any]]:
         """The events that a message brings."""
+        self._now = message.datagram.time * 10 ** (9 - message.datagram.decimals)
         for event in self._cluster.feed(message):
             yield event.as_dict()
 
     def states(self, at: float) -> Iterator[Mapping[str, Any]]:
         """All clusters at a time."""
-        for state in self._cluster.at(round(at * 10**9)):
+        for state in self._cluster.at(max(self._now, round(at * 10**9))):
             yield state.as_dict()
 
 

@@ -152,16 +152,17 @@ class Judge:
         said = self._traffic.statements.get(observer)
         if said is None:
             return "the observer said nothing that was captured"
-        delivered = self._whole.deliveries.get((observer, subject), 0.0)
+        # what was sent just before it spoke may have waited in its socket
+        delivered = self._whole.deliveries.get((observer, subject), 0.0) > said - EDGE
         shown = None if replica is None else replica.max_version
         if shown is None:
-            return "heard of after its last statement" if delivered > said else UNEXPLAINED
-        if replica is not None and shown > held.max_version:
-            return "delivered, still in the socket" if replica.presumed else UNEXPLAINED
+            return "heard of after its last statement" if delivered else UNEXPLAINED
         if observer == subject:
-            wrote = any(change.run == subject and change.time > said for change in self._truth.changes)
+            wrote = any(change.run == subject and change.time > said - EDGE for change in self._truth.changes)
             return "its owner wrote after its last statement" if wrote else UNEXPLAINED
-        return "read after its last statement" if delivered > said else UNEXPLAINED
+        if replica is not None and replica.presumed and shown > held.max_version:
+            return "delivered, still in the socket"
+        return "read after its last statement" if delivered else UNEXPLAINED
 
     def _judge_missing(self, who: str, subject: Run, held: Held, replica: Replica | None, why: str) -> None:
         """Each key-value that the node has, against what is shown."""
