@@ -119,10 +119,9 @@ class Judge:
             times = self._turns[view.observer[:2], subject[:2]]
             return any(view.asked - EDGE <= time <= view.answered + EDGE for time in times)
 
-        said = self._traffic.statements.get(view.observer, 0.0)
         if all(map(turned, wrong)):
             self.score.differs("liveness", f"judged anew within {EDGE * 1000:.0f} ms of the sample")
-        elif not said:
+        elif not self._traffic.said(view.observer, view.answered):
             self.score.differs("liveness", "nothing was heard of the observer")
         else:
             apart = ", ".join(f"{run.node_id} {'live' if run in view.live else 'not live'}" for run in sorted(wrong))
@@ -132,7 +131,7 @@ class Judge:
     def _judge_state(self, view: View, replicas: dict[Run, Replica]) -> None:
         for subject, held in view.nodes.items():
             replica = replicas.get(subject)
-            why = self._why_behind(view.observer, subject, held, replica)
+            why = self._why_behind(view, subject, held, replica)
             self.score.pairs += 1
             if replica is not None and replica.max_version == held.max_version:
                 self.score.pairs_equal += 1
@@ -147,13 +146,14 @@ class Judge:
                 f"{view.observer.node_id} of {subject.node_id}, unknown to it", NOTHING, replicas[subject]
             )
 
-    def _why_behind(self, observer: Run, subject: Run, held: Held, replica: Replica | None) -> str:
+    def _why_behind(self, view: View, subject: Run, held: Held, replica: Replica | None) -> str:
         """Why an engine cannot know how far a node is: by the messages and the node's own state."""
-        said = self._traffic.statements.get(observer)
-        if said is None:
+        observer, now = view.observer, view.answered
+        said = self._traffic.said(observer, now)
+        if not said:
             return "the observer said nothing that was captured"
         # what was sent just before it spoke may have waited in its socket
-        delivered = self._whole.deliveries.get((observer, subject), 0.0) > said - EDGE
+        delivered = self._whole.delivered(observer, subject, now) > said - EDGE
         shown = None if replica is None else replica.max_version
         if shown is None:
             return "heard of after its last statement" if delivered else UNEXPLAINED

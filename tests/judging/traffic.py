@@ -28,11 +28,8 @@ class Traffic:
     """What was said and sent in these messages."""
 
     def __init__(self, messages: Messages, truth: Truth) -> None:
-        self.statements: dict[Run, float] = {}
-        """When each run last said what it holds, in a digest."""
-        self.first_statements: dict[Run, float] = {}
-        self.deliveries: dict[tuple[Run, Run], float] = {}
-        """When a section about a subject was last sent to an observer."""
+        self._statements: dict[Run, list[float]] = defaultdict(list)
+        self._deliveries: dict[tuple[Run, Run], list[float]] = defaultdict(list)
         self.contents: dict[Run, set[int]] = defaultdict(set)
         """The versions of each subject whose key-values somebody sent."""
         self._tenants = _tenants(truth)
@@ -45,8 +42,7 @@ class Traffic:
         if message.type in ("Syn", "SynAck"):
             sender = self._tenant(captured.source, time)
             if sender:
-                self.statements[sender] = time
-                self.first_statements.setdefault(sender, time)
+                self._statements[sender].append(time)
         if message.type in ("SynAck", "Ack"):
             receiver = self._tenant(captured.destination, time)
             for op in message.delta:
@@ -54,15 +50,28 @@ class Traffic:
                 if kind == "NodeOp":
                     subject = Run(op.node_id, op.generation_id, op.gossip_advertise_addr)
                     if receiver:
-                        self.deliveries[receiver, subject] = time
+                        self._deliveries[receiver, subject].append(time)
                 elif kind == "KeyValueOp":
                     self.contents[subject].add(op.version)
+
+    def said(self, run: Run, before: float) -> float:
+        """When a run had last said what it holds, in a digest; 0 where it had not."""
+        return _last(self._statements.get(run, []), before)
+
+    def delivered(self, observer: Run, subject: Run, before: float) -> float:
+        """When a section about a subject had last been sent to an observer; 0 where none had."""
+        return _last(self._deliveries.get((observer, subject), []), before)
 
     def _tenant(self, address: str, time: float) -> Run | None:
         """The run that had an address at a time."""
         starts, runs = self._tenants.get(address, ([], []))
         place = bisect.bisect_right(starts, time)
         return runs[max(place - 1, 0)] if runs else None
+
+
+def _last(times: list[float], before: float) -> float:
+    place = bisect.bisect_right(times, before)
+    return times[place - 1] if place else 0.0
 
 
 def _tenants(truth: Truth) -> dict[str, tuple[list[float], list[Run]]]:
