@@ -157,11 +157,14 @@ class Judge:
         shown = None if replica is None else replica.max_version
         if shown is None:
             return "heard of after its last statement" if delivered else UNEXPLAINED
-        if observer == subject:
+        if observer == subject and shown < held.max_version:
             wrote = any(change.run == subject and change.time > said - EDGE for change in self._truth.changes)
             return "its owner wrote after its last statement" if wrote else UNEXPLAINED
-        if replica is not None and replica.presumed and shown > held.max_version:
-            return "delivered, still in the socket"
+        if replica is not None and shown > held.max_version:
+            if replica.presumed:
+                return "delivered, still in the socket"
+            went_back = self._whole.reset(observer, subject, now) > said - EDGE
+            return "reset after its last statement" if went_back else UNEXPLAINED
         return "read after its last statement" if delivered else UNEXPLAINED
 
     def _judge_missing(self, who: str, subject: Run, held: Held, replica: Replica | None, why: str) -> None:

@@ -30,6 +30,7 @@ class Traffic:
     def __init__(self, messages: Messages, truth: Truth) -> None:
         self._statements: dict[Run, list[float]] = defaultdict(list)
         self._deliveries: dict[tuple[Run, Run], list[float]] = defaultdict(list)
+        self._resets: dict[tuple[Run, Run], list[float]] = defaultdict(list)
         self.contents: dict[Run, set[int]] = defaultdict(set)
         """The versions of each subject whose key-values somebody sent."""
         self._tenants = _tenants(truth)
@@ -51,6 +52,8 @@ class Traffic:
                     subject = Run(op.node_id, op.generation_id, op.gossip_advertise_addr)
                     if receiver:
                         self._deliveries[receiver, subject].append(time)
+                        if op.from_version_excluded == 0:
+                            self._resets[receiver, subject].append(time)
                 elif kind == "KeyValueOp":
                     self.contents[subject].add(op.version)
 
@@ -61,6 +64,10 @@ class Traffic:
     def delivered(self, observer: Run, subject: Run, before: float) -> float:
         """When a section about a subject had last been sent to an observer; 0 where none had."""
         return _last(self._deliveries.get((observer, subject), []), before)
+
+    def reset(self, observer: Run, subject: Run, before: float) -> float:
+        """When a section from 0 had last been sent: the only kind that makes an observer's copy go back."""
+        return _last(self._resets.get((observer, subject), []), before)
 
     def _tenant(self, address: str, time: float) -> Run | None:
         """The run that had an address at a time."""

@@ -116,9 +116,10 @@ JUDGED = {
         words="quickwit",
     ),
     "workload-gc-mixed-v1": Scenario(
-        [on_loopback("0.10", "0.11", "0.12", "0.13", "0.12/1", "0.13/1", grace=3000, interval=250)],
+        # the seeds must hear V1, or nodes that speak it stay alone
+        [on_loopback("0.13", "0.12", "0.11", "0.10", "0.12/1", "0.13/1", grace=3000, interval=250)],
         30,
-        asleep("node-0", (6, 12)) + asleep("node-5", (15, 22)),
+        asleep("node-3", (6, 12)) + asleep("node-5", (15, 22)),
         changes=5,
         words="quickwit",
     ),
