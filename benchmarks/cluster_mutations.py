@@ -22,9 +22,9 @@ from pathlib import Path
 
 from scapy_chitchat.cluster import Cluster, Settings
 
-from benchmarks.cluster_truth import Judged, captures_with_truth
 from scapy_chitchat import read_messages
 from tests.judging.mutate import lossy, mutated
+from tests.judging.ours import Judged, captures_with_truth
 from tests.judging.score import Judge
 from tests.judging.traffic import Messages
 from tests.support.truth import Truth, read_truth

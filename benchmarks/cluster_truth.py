@@ -15,61 +15,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from scapy_chitchat.cluster import Cluster, Settings
 
 from scapy_chitchat import read_messages
-from scapy_chitchat.capture import CapturedMessage
+from tests.judging.ours import Judged, captures_with_truth
 from tests.judging.score import Judge, Score, total
 from tests.judging.traffic import VARIANTS
-from tests.support import PCAPS, ROOT
-from tests.support.truth import FAILURE_DETECTOR, Truth, read_truth, truth_of
-
-
-class Judged:
-    """The engine of this project, as the judge asks it: all by its JSON."""
-
-    def __init__(self, truth: Truth) -> None:
-        told = {name: truth.setting(name) for name in FAILURE_DETECTOR}
-        settings = {name: default if told[name] is None else told[name] for name, default in FAILURE_DETECTOR.items()}
-        self._now = 0
-        self._cluster = Cluster(
-            Settings(
-                interval=truth.setting("interval"),
-                initial_interval=settings["initial_interval"],
-                threshold=settings["phi_threshold"],
-                window=int(settings["sampling_window"]),
-                max_interval=settings["max_interval"],
-            )
-        )
-
-    def feed(self, message: CapturedMessage) -> Iterator[Mapping[str, Any]]:
-        """The events that a message brings."""
-        self._now = message.datagram.time * 10 ** (9 - message.datagram.decimals)
-        for event in self._cluster.feed(message):
-            yield event.as_dict()
-
-    def states(self, at: float) -> Iterator[Mapping[str, Any]]:
-        """All clusters at a time."""
-        for state in self._cluster.at(max(self._now, round(at * 10**9))):
-            yield state.as_dict()
-
-
-def captures_with_truth(folders: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
-    """Captures of messages with a magic number, and the truth beside each."""
-    seen: set[str] = set()
-    for folder in (PCAPS, ROOT.parent / "shared" / "captures", *folders):
-        for capture in sorted(folder.glob("*.pcap*")):
-            name, truth = capture.name.partition(".pcap")[0], truth_of(capture)
-            if truth and name not in seen and not name.startswith("old-"):
-                seen.add(name)
-                yield capture, truth
+from tests.support.truth import read_truth
 
 
 def percent(part: int, whole: int) -> str:
@@ -88,11 +45,12 @@ def row(score: Score) -> Iterator[str]:
     known = score.samples - score.samples_open
     yield f"{score.samples_equal:,} of {known:,}" + (f" ({score.samples_open:,} open)" if score.samples_open else "")
     yield f"{score.contradictions:,}"
+    yield f"{score.unexplained:,}"
     yield "-" if score.predicted is None else f"{100 * score.predicted:.2f} %"
 
 
 HEADINGS = ("capture", "variant", "pairs", "max_version", "key-values", "certain", "later", "false", "liveness")
-LAST_HEADINGS = ("contradictions", "predicted", "s")
+LAST_HEADINGS = ("contradictions", "unexplained", "predicted", "s")
 
 
 def main() -> int:

@@ -47,6 +47,11 @@ class Score:
     examples: list[str] = field(default_factory=list)
     """A few differences that are not explained, and false key-values, in words."""
 
+    @property
+    def unexplained(self) -> int:
+        """How many differences have no reason that messages or truth tell."""
+        return sum(times for (_, why), times in self.reasons.items() if why == UNEXPLAINED)
+
     def differs(self, what: str, reason: str, example: str = "") -> None:
         """Count a difference."""
         self.reasons[what, reason] += 1

@@ -85,12 +85,10 @@ class Truth:
     deeds: list[dict[str, Any]] = field(default_factory=list)
     """Kills, pauses, cuts: the lines as they are, with the ``run`` that was at work."""
 
-    def setting(self, name: str) -> float | None:
-        """A setting that all runs have in common; None where it is not told, or not common. Raises KeyError for a
-        name that no node has."""
-        default = FAILURE_DETECTOR.get(name)
-        found = {float(details["settings"].get(name, default)) for details in self.runs.values() if details["settings"]}
-        return found.pop() if len(found) == 1 else None
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the run that started first; nothing where they are not told."""
+        return next((details["settings"] for details in self.runs.values()), {})
 
 
 def truth_of(capture: Path) -> Path | None:
