@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scapy_chitchat.cluster import Cluster, Settings
+import msgspec
+from scapy_chitchat.cluster import Cluster, ObserverState, Settings
 
 from scapy_chitchat.capture import CapturedMessage
 from tests.support import PCAPS, ROOT
-from tests.support.truth import FAILURE_DETECTOR, Truth, truth_of
+from tests.support.truth import FAILURE_DETECTOR, Run, Truth, truth_of
 
 NOT_TOLD = {"initial_interval": 0.1}
 """For captures that were made elsewhere: their settings are not told, and the crate's 5 s do not fit. Values from 0.1
@@ -42,10 +43,15 @@ class Judged:
         for event in self._cluster.feed(message):
             yield event.as_dict()
 
-    def states(self, at: float) -> Iterator[Mapping[str, Any]]:
-        """All clusters at a time."""
-        for state in self._cluster.at(max(self._now, round(at * 10**9))):
-            yield state.as_dict()
+    def states(self, time: float, observer: Run) -> Iterator[Mapping[str, Any]]:
+        """All clusters at a time, the view of one observer alone: the JSON of all would take long."""
+        for state in self._cluster.at(max(self._now, round(time * 10**9))):
+            wanted = [each for each in state.observers if _identity(each) == observer]
+            yield msgspec.structs.replace(state, nodes=[], observers=wanted).as_dict()
+
+
+def _identity(observer: ObserverState) -> Run:
+    return Run(observer.node_id, observer.generation_id, observer.gossip_advertise_addr)
 
 
 def captures_with_truth(folders: Iterable[Path]) -> Iterator[tuple[Path, Path]]:

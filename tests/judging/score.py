@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from scapy_chitchat.capture import CapturedMessage
-from tests.judging.shown import Engine, Replica, read_shown
+from tests.judging.shown import Engine, Replica, read_view
 from tests.judging.traffic import Messages, Traffic, time_of
 from tests.support.truth import Held, Run, Truth, Value, View
 
@@ -42,6 +42,7 @@ class Score:
     """Samples with a verdict of which the engine says that it cannot tell, and none that is wrong."""
     contradictions: int = 0
     predicted: float | None = None
+    """Of the cluster of which least was predicted."""
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     """What differs, and why; how often."""
     examples: list[str] = field(default_factory=list)
@@ -81,9 +82,10 @@ class Judge:
             while waiting is not None and time_of(waiting) <= view.answered:
                 self._feed(waiting)
                 waiting = next(coming, None)
-            shown = read_shown(self._engine.states(view.answered))
-            self.score.predicted = shown.predicted
-            replicas = shown.observers.get(view.observer, {})
+            states = list(self._engine.states(view.answered, view.observer))
+            replicas = read_view(states, view.observer)
+            shares = [state["predicted"] for state in states if state["predicted"] is not None]
+            self.score.predicted = min(shares, default=None)
             if view.nodes:
                 self._judge_state(view, replicas)
             else:

@@ -17,8 +17,8 @@ class Engine(Protocol):
     def feed(self, message: CapturedMessage) -> Iterable[Mapping[str, Any]]:
         """Take a message; give the events that follow, each as a JSON object of ``timeline --json``."""
 
-    def states(self, time: float) -> Iterable[Mapping[str, Any]]:
-        """Each cluster at a time, epoch seconds, as the JSON object of ``state --json``."""
+    def states(self, time: float, observer: Run) -> Iterable[Mapping[str, Any]]:
+        """Each cluster at a time, epoch seconds, as the JSON object of ``state --json``; this observer is enough."""
 
 
 @dataclass
@@ -39,25 +39,14 @@ class Replica:
 View = dict[Run, Replica]
 
 
-@dataclass
-class Shown:
-    """All observers of all clusters, and the share of digest entries that the engine predicted."""
-
-    observers: dict[Run, View]
-    predicted: float | None
-
-
-def read_shown(states: Iterable[Mapping[str, Any]]) -> Shown:
-    """What is shown in the JSON of all clusters."""
-    shown = Shown({}, None)
+def read_view(states: Iterable[Mapping[str, Any]], run: Run) -> View:
+    """What is shown of one observer in the JSON of all clusters."""
+    view: View = {}
     for state in states:
         for observer in state["observers"]:
-            replicas = {_run(each): _replica(each) for each in observer["replicas"]}
-            shown.observers.setdefault(_run(observer), {}).update(replicas)
-        # a capture's main cluster is its largest
-        if shown.predicted is None or len(state["observers"]) * 2 > len(shown.observers):
-            shown.predicted = state.get("predicted")
-    return shown
+            if _run(observer) == run:
+                view.update((_run(each), _replica(each)) for each in observer["replicas"])
+    return view
 
 
 def _run(entry: Mapping[str, Any]) -> Run:

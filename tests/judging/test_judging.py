@@ -30,7 +30,7 @@ class Omniscient:
     def feed(self, message: CapturedMessage) -> Iterator[Mapping[str, Any]]:
         yield from ()
 
-    def states(self, time: float) -> Iterator[State]:
+    def states(self, time: float, observer: Run) -> Iterator[State]:
         view = self._views[time]
         state = {"predicted": 1.0, "observers": [{**_id(view.observer), "replicas": list(_replicas(view))}]}
         self._spoil(state)

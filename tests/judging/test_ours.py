@@ -16,7 +16,7 @@ from tests.judging.ours import Judged, captures_with_truth
 from tests.judging.score import Judge, Score
 from tests.judging.traffic import VARIANTS, Messages
 from tests.support import PCAPS
-from tests.support.truth import Truth, read_truth, truth_of
+from tests.support.truth import Run, Truth, read_truth, truth_of
 
 CAPTURES = [capture for capture, _ in captures_with_truth(())]
 STORY = PCAPS / "story.pcap.gz"
@@ -53,8 +53,8 @@ def test_nothing_certain_is_false_where_messages_are_missing(variant: str) -> No
 class Careless(Judged):
     """Our engine, whose reservations are left out."""
 
-    def states(self, at: float) -> Iterator[Mapping[str, Any]]:
-        for state in super().states(at):
+    def states(self, time: float, observer: Run) -> Iterator[Mapping[str, Any]]:
+        for state in super().states(time, observer):
             for observer in state["observers"]:
                 for replica in observer["replicas"]:
                     replica.pop("presumed", None)
