@@ -126,10 +126,13 @@ class Judge:
             times = self._turns[view.observer[:2], subject[:2]]
             return any(view.asked - EDGE <= time <= view.answered + EDGE for time in times)
 
+        now = view.answered
         if all(map(turned, wrong)):
             self.score.differs("liveness", f"judged anew within {EDGE * 1000:.0f} ms of the sample")
         elif not self._traffic.said(view.observer, view.answered):
             self.score.differs("liveness", "nothing was heard of the observer")
+        elif self._traffic.digests(view.observer, now) < self._whole.digests(view.observer, now):
+            self.score.differs("liveness", "digests that were sent to it are missing here")
         else:
             apart = ", ".join(f"{run.node_id} {'live' if run in view.live else 'not live'}" for run in sorted(wrong))
             example = f"at {view.answered:.3f} {view.observer.node_id} has {apart}"

@@ -31,6 +31,7 @@ class Traffic:
         self._statements: dict[Run, list[float]] = defaultdict(list)
         self._deliveries: dict[tuple[Run, Run], list[float]] = defaultdict(list)
         self._resets: dict[tuple[Run, Run], list[float]] = defaultdict(list)
+        self._digests: dict[Run, list[float]] = defaultdict(list)
         self.contents: dict[Run, set[int]] = defaultdict(set)
         """The versions of each subject whose key-values somebody sent."""
         self._tenants = _tenants(truth)
@@ -40,12 +41,14 @@ class Traffic:
 
     def _read(self, captured: CapturedMessage, message: Any) -> None:
         time = time_of(captured)
+        receiver = self._tenant(captured.destination, time)
         if message.type in ("Syn", "SynAck"):
             sender = self._tenant(captured.source, time)
             if sender:
                 self._statements[sender].append(time)
+            if receiver:
+                self._digests[receiver].append(time)
         if message.type in ("SynAck", "Ack"):
-            receiver = self._tenant(captured.destination, time)
             for op in message.delta:
                 kind = type(op).__name__
                 if kind == "NodeOp":
@@ -60,6 +63,10 @@ class Traffic:
     def said(self, run: Run, before: float) -> float:
         """When a run had last said what it holds, in a digest; 0 where it had not."""
         return _last(self._statements.get(run, []), before)
+
+    def digests(self, run: Run, before: float) -> int:
+        """How many digests, with heartbeats in them, had been sent to a run."""
+        return bisect.bisect_right(self._digests.get(run, []), before)
 
     def delivered(self, observer: Run, subject: Run, before: float) -> float:
         """When a section about a subject had last been sent to an observer; 0 where none had."""
