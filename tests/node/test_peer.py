@@ -269,7 +269,7 @@ def test_the_command_prints_tables_and_json(nodes: RunningNodes) -> None:
     target = nodes.address["0.10 127.0.0.1"]
     shown = command("probe", target, "--cluster", "test", "--protocol", "0")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "1 members, 1 keys" in shown.stdout
+    assert "1 member, 1 key\n" in shown.stdout
     assert "0.10 127.0.0.1" in shown.stdout
     told = json.loads(command("probe", target, "--cluster", "test", "--json").stdout)
     assert list(told) == ["address", "version", "seconds", "size", "cluster_id", "members", "untold"]
@@ -342,7 +342,8 @@ def lists_the_ghosts(address: str, **node: Any) -> None:
     [("0.13", 1, "127.0.0.1"), ("0.13", 0, "127.0.0.1"), ("0.10", 0, "127.0.0.1"), ("0.13", 1, "[::1]")],
 )
 def test_a_real_node_lists_made_up_members_without_root(version: str, protocol: int, host: str) -> None:
-    with GossipSocket(f"{host}:0") as listening:
+    with GossipSocket(f"{host}:0") as opened:
+        listening: Any = opened
         address = f"{host}:{listening.ins.getsockname()[1]}"
         described = json.dumps(ghosts(address, 1000))
         with answering(ChitchatNode_am(cluster=described, opened_socket=listening, verbose=False)):
@@ -420,7 +421,8 @@ def test_only_syns_to_a_member_and_from_this_machine_are_answered() -> None:
     machine, request = machine_and_syn(cluster_id="test")
     assert machine.is_request(request)
     for change in ({"dst": "127.0.0.5"}, {"src": "192.0.2.1"}):
-        other = IP(**{"src": "127.0.0.9", "dst": "127.0.0.1", **change}) / request[UDP].copy()
+        ends = {"src": "127.0.0.9", "dst": "127.0.0.1", **change}
+        other = IP(src=ends["src"], dst=ends["dst"]) / request[UDP].copy()
         assert not machine.is_request(other)
     assert not machine.is_request(IP() / UDP(dport=7280) / Chitchat() / ChitchatAck())
     remote = ChitchatNode_am(cluster=ghosts(), allow_remote=True)
@@ -446,7 +448,7 @@ def test_an_answer_ends_where_a_datagram_does() -> None:
 @needs_peer
 @pytest.mark.parametrize(("version", "protocol"), [("0.13", 0), ("0.13", 1), ("0.10.1", 0)])
 def test_a_real_node_holds_the_keys_of_a_syn_ack_and_an_ack_of_ours(version: str, protocol: int) -> None:
-    ours = {"node_id": "ours", "generation_id": 3, "ip": "127.0.0.1", "port": free_port()}
+    ours: dict[str, Any] = {"node_id": "ours", "generation_id": 3, "ip": "127.0.0.1", "port": free_port()}
     first = Chitchat(version=protocol) / ChitchatSynAck(
         digest=[NodeDigest(**ours, heartbeat=5, max_version=3)],
         delta=[
