@@ -14,13 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scapy_chitchat.node.members import KeyValueOp, NodeDigest, NodeOp, SynAck
 from scapy_chitchat.records.codec import encode
-from scapy_chitchat.records.makers import message_class
+from scapy_chitchat.records.makers import message_class, record_class
 from scapy_chitchat.wire import layers
 
+# the records of these layers; their fields follow from the layers, so a checker does not know them
 Syn: Any = message_class(layers.ChitchatSyn)
+SynAck: Any = message_class(layers.ChitchatSynAck)
 Ack: Any = message_class(layers.ChitchatAck)
+NodeDigest: Any = record_class(layers.NodeDigest)
+NodeOp: Any = record_class(layers.NodeOp)
+KeyValueOp: Any = record_class(layers.KeyValueOp)
 
 FANOUT = 3
 """Peers that a node speaks to in a round."""

@@ -55,8 +55,8 @@ class Careless(Judged):
 
     def states(self, time: float, observer: Run) -> Iterator[Mapping[str, Any]]:
         for state in super().states(time, observer):
-            for observer in state["observers"]:
-                for replica in observer["replicas"]:
+            for seen in state["observers"]:
+                for replica in seen["replicas"]:
                     replica.pop("presumed", None)
                     for value in replica["key_values"].values():
                         value["certain"] = True
