@@ -43,6 +43,11 @@ class Judged:
         for event in self._cluster.feed(message):
             yield event.as_dict()
 
+    def finish(self) -> Iterator[Mapping[str, Any]]:
+        """The events of the end."""
+        for event in self._cluster.finish():
+            yield event.as_dict()
+
     def states(self, time: float, observer: Run) -> Iterator[Mapping[str, Any]]:
         """All clusters at a time, the view of one observer alone: the JSON of all would take long."""
         for state in self._cluster.at(max(self._now, round(time * 10**9))):

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from scapy_chitchat.capture import CapturedMessage
 from tests.judging.shown import Engine, Replica, read_view
 from tests.judging.traffic import Messages, Traffic, time_of
 from tests.support.truth import Held, Run, Truth, Value, View
@@ -42,7 +42,7 @@ class Score:
     """Samples with a verdict of which the engine says that it cannot tell, and none that is wrong."""
     contradictions: int = 0
     predicted: float | None = None
-    """Of the cluster of which least was predicted."""
+    """Of the cluster, and in a total of the capture, of which least was predicted."""
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     """What differs, and why; how often."""
     examples: list[str] = field(default_factory=list)
@@ -76,12 +76,11 @@ class Judge:
 
     def run(self) -> Score:
         """Ask all questions in order of time, and count."""
-        coming = iter(self._messages)
-        waiting = next(coming, None)
+        fed = 0
         for view in sorted([*self._truth.samples, *self._truth.states], key=lambda view: view.answered):
-            while waiting is not None and time_of(waiting) <= view.answered:
-                self._feed(waiting)
-                waiting = next(coming, None)
+            while fed < len(self._messages) and time_of(self._messages[fed]) <= view.answered:
+                self._note(self._engine.feed(self._messages[fed]))
+                fed += 1
             states = list(self._engine.states(view.answered, view.observer))
             replicas = read_view(states, view.observer)
             shares = [state["predicted"] for state in states if state["predicted"] is not None]
@@ -90,14 +89,15 @@ class Judge:
                 self._judge_state(view, replicas)
             else:
                 self._judge_sample(view, replicas)
-        for late in coming:
-            self._feed(late)
+        for late in self._messages[fed:]:
+            self._note(self._engine.feed(late))
+        self._note(self._engine.finish())
         for view, wrong in self._wrong:
             self._say_why(view, wrong)
         return self.score
 
-    def _feed(self, message: CapturedMessage) -> None:
-        for event in self._engine.feed(message):
+    def _note(self, events: Iterable[Mapping[str, Any]]) -> None:
+        for event in events:
             if event["event"] in ("alive", "dead"):
                 observer = event["observer"], event["observer_generation_id"]
                 subject = event["node_id"], event["generation_id"]
@@ -129,7 +129,7 @@ class Judge:
         now = view.answered
         if all(map(turned, wrong)):
             self.score.differs("liveness", f"judged anew within {EDGE * 1000:.0f} ms of the sample")
-        elif not self._traffic.said(view.observer, view.answered):
+        elif not self._traffic.said(view.observer, now):
             self.score.differs("liveness", "nothing was heard of the observer")
         elif self._traffic.digests(view.observer, now) < self._whole.digests(view.observer, now):
             self.score.differs("liveness", "digests that were sent to it are missing here")

@@ -17,6 +17,9 @@ class Engine(Protocol):
     def feed(self, message: CapturedMessage) -> Iterable[Mapping[str, Any]]:
         """Take a message; give the events that follow, each as a JSON object of ``timeline --json``."""
 
+    def finish(self) -> Iterable[Mapping[str, Any]]:
+        """The events that are only known at the end."""
+
     def states(self, time: float, observer: Run) -> Iterable[Mapping[str, Any]]:
         """Each cluster at a time, epoch seconds, as the JSON object of ``state --json``; this observer is enough."""
 

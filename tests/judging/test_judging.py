@@ -30,6 +30,9 @@ class Omniscient:
     def feed(self, message: CapturedMessage) -> Iterator[Mapping[str, Any]]:
         yield from ()
 
+    def finish(self) -> Iterator[Mapping[str, Any]]:
+        yield {"event": "contradiction"} if self._spoil is a_contradiction else {"event": "gap"}
+
     def states(self, time: float, observer: Run) -> Iterator[State]:
         view = self._views[time]
         state = {"predicted": 1.0, "observers": [{**_id(view.observer), "replicas": list(_replicas(view))}]}
@@ -53,6 +56,10 @@ def _replicas(view: View) -> Iterator[dict[str, Any]]:
             "alive": run in view.live,
             "key_values": values,
         }
+
+
+def a_contradiction(state: State) -> None:
+    """What is shown is right: the engine says at the end that something cannot be."""
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +176,11 @@ def test_a_verdict_that_is_not_known_is_open(truth: Truth, messages: Messages) -
     score = judged(truth, messages, unknown)
     assert score.samples_open == score.samples
     assert not score.samples_equal
+
+
+def test_a_contradiction_is_counted(truth: Truth, messages: Messages) -> None:
+    assert judged(truth, messages, a_contradiction).contradictions == 1
+    assert judged(truth, messages, another_value).contradictions == 0
 
 
 def test_variants_leave_out_what_they_say(messages: Messages) -> None:
