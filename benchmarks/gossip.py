@@ -12,19 +12,10 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from scapy_chitchat.records.classes import Ack, DeltaItem, KeyValueOp, NodeDigest, NodeOp, Syn, SynAck
 from scapy_chitchat.records.codec import encode
-from scapy_chitchat.records.makers import message_class, record_class
-from scapy_chitchat.wire import layers
-
-# the records of these layers; their fields follow from the layers, so a checker does not know them
-Syn: Any = message_class(layers.ChitchatSyn)
-SynAck: Any = message_class(layers.ChitchatSynAck)
-Ack: Any = message_class(layers.ChitchatAck)
-NodeDigest: Any = record_class(layers.NodeDigest)
-NodeOp: Any = record_class(layers.NodeOp)
-KeyValueOp: Any = record_class(layers.KeyValueOp)
+from scapy_chitchat.records.identity import ChitchatId
 
 FANOUT = 3
 """Peers that a node speaks to in a round."""
@@ -43,7 +34,7 @@ Packet = tuple[int, str, str, bytes]
 class Node:
     """One node: its own keys, and how far it knows the others."""
 
-    identity: tuple[str, int, str]
+    identity: ChitchatId
     heartbeats: list[int]
     versions: list[int]
     """By subject."""
@@ -59,7 +50,9 @@ class Gossip:
         self._cluster_id = f"prod-{cluster}"
         self._version = version
         self.nodes = [
-            Node((f"indexer-{n}", START + n, f"10.{cluster}.{n >> 8}.{n & 255}:7280"), [1] * count, [0] * count)
+            Node(
+                ChitchatId(f"indexer-{n}", START + n, f"10.{cluster}.{n >> 8}.{n & 255}:7280"), [1] * count, [0] * count
+            )
             for n in range(count)
         ]
 
@@ -79,13 +72,18 @@ class Gossip:
         syn = Syn(self._version, "Syn", self._cluster_id, self._digest(node))
         peers = [other + (other >= own) for other in self._choice.sample(range(len(self.nodes) - 1), FANOUT)]
         for place, peer in enumerate(peers):
-            yield time + place, node.identity[2], self.nodes[peer].identity[2], encode(syn)
+            yield (
+                time + place,
+                node.identity.gossip_advertise_addr,
+                self.nodes[peer].identity.gossip_advertise_addr,
+                encode(syn),
+            )
         for place, peer in enumerate(peers):
             yield from self._answers(own, peer, syn, time + STEP + 2 * place * STEP)
 
-    def _answers(self, own: int, peer: int, syn: Any, time: int) -> Iterator[Packet]:
+    def _answers(self, own: int, peer: int, syn: Syn, time: int) -> Iterator[Packet]:
         node, other = self.nodes[own], self.nodes[peer]
-        here, there = node.identity[2], other.identity[2]
+        here, there = node.identity.gossip_advertise_addr, other.identity.gossip_advertise_addr
         self._hear(peer, [entry.heartbeat for entry in syn.digest])
         asked = [entry.max_version for entry in syn.digest]
         syn_ack = SynAck(self._version, "SynAck", self._digest(other), self._delta(other, asked))
@@ -107,14 +105,14 @@ class Gossip:
         node = self.nodes[own]
         node.versions = [max(pair) for pair in zip(node.versions, versions, strict=True)]
 
-    def _digest(self, node: Node) -> tuple[Any, ...]:
+    def _digest(self, node: Node) -> tuple[NodeDigest, ...]:
         told = zip(self.nodes, node.heartbeats, node.versions, strict=True)
         return tuple(NodeDigest(*each.identity, heartbeat, 0, version) for each, heartbeat, version in told)
 
-    def _delta(self, node: Node, known: list[int]) -> tuple[Any, ...]:
+    def _delta(self, node: Node, known: list[int]) -> tuple[DeltaItem, ...]:
         return tuple(self._sections(node, known))
 
-    def _sections(self, node: Node, known: list[int]) -> Iterator[Any]:
+    def _sections(self, node: Node, known: list[int]) -> Iterator[DeltaItem]:
         for subject, behind, version in zip(self.nodes, known, node.versions, strict=True):
             if version > behind:
                 yield NodeOp(*subject.identity, 0, behind)

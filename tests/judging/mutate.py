@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from scapy_chitchat.capture import CapturedMessage, Datagram
-from scapy_chitchat.records import encode
+from scapy_chitchat.records.codec import encode
 from tests.judging.traffic import Messages
 
 NUMBERS = (0, 1, 2, 255, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 2, (1 << 64) - 1)

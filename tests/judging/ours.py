@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from scapy_chitchat.cluster import Cluster, ObserverState, Settings
+from scapy_chitchat.cluster import Cluster, Settings
 
 from scapy_chitchat.capture import CapturedMessage
+from scapy_chitchat.records.identity import id_of
 from tests.support import PCAPS, ROOT
 from tests.support.truth import FAILURE_DETECTOR, Run, Truth, truth_of
 
@@ -51,12 +52,8 @@ class Judged:
     def states(self, time: float, observer: Run) -> Iterator[Mapping[str, Any]]:
         """All clusters at a time, the view of one observer alone: the JSON of all would take long."""
         for state in self._cluster.at(max(self._now, round(time * 10**9))):
-            wanted = [each for each in state.observers if _identity(each) == observer]
+            wanted = [each for each in state.observers if id_of(each) == observer]
             yield msgspec.structs.replace(state, nodes=[], observers=wanted).as_dict()
-
-
-def _identity(observer: ObserverState) -> Run:
-    return Run(observer.node_id, observer.generation_id, observer.gossip_advertise_addr)
 
 
 def captures_with_truth(folders: Iterable[Path]) -> Iterator[tuple[Path, Path]]:

@@ -11,9 +11,11 @@ import bisect
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from scapy_chitchat.capture import CapturedMessage
+from scapy_chitchat.records.classes import KeyValueOp, Message
+from scapy_chitchat.records.identity import id_of
+from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from tests.support.truth import Run, Truth
 
 Messages = Sequence[CapturedMessage]
@@ -39,26 +41,22 @@ class Traffic:
             if message.message is not None:
                 self._read(message, message.message)
 
-    def _read(self, captured: CapturedMessage, message: Any) -> None:
+    def _read(self, captured: CapturedMessage, message: Message) -> None:
         time = time_of(captured)
         receiver = self._tenant(captured.destination, time)
-        if message.type in ("Syn", "SynAck"):
+        if digest_of(message):
             sender = self._tenant(captured.source, time)
             if sender:
                 self._statements[sender].append(time)
             if receiver:
                 self._digests[receiver].append(time)
-        if message.type in ("SynAck", "Ack"):
-            for op in message.delta:
-                kind = type(op).__name__
-                if kind == "NodeOp":
-                    subject = Run(op.node_id, op.generation_id, op.gossip_advertise_addr)
-                    if receiver:
-                        self._deliveries[receiver, subject].append(time)
-                        if op.from_version_excluded == 0:
-                            self._resets[receiver, subject].append(time)
-                elif kind == "KeyValueOp":
-                    self.contents[subject].add(op.version)
+        for section in sections(delta_of(message)):
+            subject = id_of(section.node)
+            self.contents[subject].update(op.version for op in section.changes if isinstance(op, KeyValueOp))
+            if receiver:
+                self._deliveries[receiver, subject].append(time)
+                if section.node.from_version_excluded == 0:
+                    self._resets[receiver, subject].append(time)
 
     def said(self, run: Run, before: float) -> float:
         """When a run had last said what it holds, in a digest; 0 where it had not."""

@@ -12,7 +12,9 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+from scapy_chitchat.records.identity import ChitchatId
 
 FAILURE_DETECTOR = {"initial_interval": 5.0, "phi_threshold": 8.0, "sampling_window": 1000.0, "max_interval": 10.0}
 """The crate's own settings, in seconds where they are times."""
@@ -20,12 +22,8 @@ _MILLISECONDS = {"interval", "initial_interval", "max_interval", "grace", "dead_
 _ID = re.compile(r"(?s)(.*):(\d+):(\[[^]]*\]:\d+|[^:]*:\d+)")
 
 
-class Run(NamedTuple):
-    """A ChitchatId."""
-
-    node_id: str
-    generation_id: int
-    gossip_advertise_addr: str
+Run: TypeAlias = ChitchatId
+"""A node from one start to its end."""
 
 
 class Value(NamedTuple):
