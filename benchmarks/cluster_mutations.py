@@ -20,9 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from scapy_chitchat.cluster import Cluster, Settings
-
 from scapy_chitchat import read_messages
+from scapy_chitchat.cluster import Cluster, Settings
 from tests.judging.mutate import lossy, mutated
 from tests.judging.ours import Judged, captures_with_truth
 from tests.judging.score import Judge

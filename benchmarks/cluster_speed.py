@@ -25,11 +25,11 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from scapy_chitchat.cluster import Cluster, Settings
 
 from benchmarks.gossip import Gossip, Packet, write_capture
 from scapy_chitchat import read_messages
 from scapy_chitchat.capture import CapturedMessage
+from scapy_chitchat.cluster import Cluster, Settings
 from tests.support import PCAPS
 
 SMALL = 10

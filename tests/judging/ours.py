@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from scapy_chitchat.cluster import Cluster, Settings
 
 from scapy_chitchat.capture import CapturedMessage
+from scapy_chitchat.cluster import Cluster, Settings
 from scapy_chitchat.records.identity import id_of
 from tests.support import PCAPS, ROOT
 from tests.support.truth import FAILURE_DETECTOR, Run, Truth, truth_of
