@@ -283,7 +283,8 @@ def compare(message: Any, pkt: Packet) -> None:
 
 def compare_item(record: Any, packet: Packet) -> None:
     """A record of an item and its packet must say the same."""
-    for name in record.__struct_fields__:
+    carried = {"node_id", "generation_id"} - set(packet.fieldtype)
+    for name in set(record.__struct_fields__) - carried:
         value = getattr(record, name)
         if name == "gossip_advertise_addr":
             shown = f"[{packet.ip}]:{packet.port}" if ":" in packet.ip else f"{packet.ip}:{packet.port}"

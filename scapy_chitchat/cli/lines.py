@@ -17,6 +17,7 @@ from scapy_chitchat.net.text import printable
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage
     from scapy_chitchat.cli.options import Show
+    from scapy_chitchat.records.base import JsonObject
 
 TYPE_COLOURS = {"Syn": "green", "SynAck": "cyan", "Ack": "blue", "BadCluster": "magenta"}
 """The colour of a line by the type of its message."""
@@ -102,11 +103,15 @@ _ABOUT_ALL: dict[str, Callable[[CapturedMessage], object]] = {
 class ColumnPrinter:
     """Chosen values of the JSON object, tab-separated.
 
-    Several values of one name are joined by commas; objects and lists stay JSON.
+    Several values of one name are joined by commas; objects and lists stay JSON. Columns of one list match: an element
+    that has a value for one of them has a place in all of them.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.paths = [name.split(".") for name in names]
+        self.paths = [name.partition(".")[::2] for name in names]
+        self.together: dict[str, set[str]] = {}
+        for first, rest in self.paths:
+            self.together.setdefault(first, set()).add(rest)
 
     def show(self, captured: CapturedMessage) -> None:
         """One line."""
@@ -115,7 +120,14 @@ class ColumnPrinter:
             **captured.values(),
             "findings": [each.as_dict() for each in captured.findings],
         }
-        print("\t".join(",".join(map(_cell, _find(values, path))) for path in self.paths))
+        print("\t".join(",".join(map(_cell, self._column(values, *path))) for path in self.paths))
+
+    def _column(self, values: JsonObject, first: str, rest: str) -> list[object]:
+        if first not in values:
+            return []
+        if not rest:
+            return [values[first]]
+        return [each.get(rest) for each in values[first] if not self.together[first].isdisjoint(each)]
 
     def finish(self) -> None:
         """Flush."""
@@ -123,16 +135,9 @@ class ColumnPrinter:
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return ""
     return json.dumps(value) if isinstance(value, (dict, list)) else printable(value)
-
-
-def _find(value: Any, path: list[str]) -> list[Any]:
-    """The values at ``path``, in all elements of the lists on the way."""
-    if not path:
-        return [value]
-    if isinstance(value, list):
-        return [found for each in value for found in _find(each, path)]
-    return _find(value[path[0]], path[1:]) if isinstance(value, dict) and path[0] in value else []
 
 
 class LinePrinter:

@@ -51,7 +51,7 @@ class Selection:
 
 def _any_matches(pattern: str, values: dict[str, Any], name: str) -> bool:
     parts = (*values.get("digest", ()), *values.get("delta", ()))
-    return any(fnmatchcase(part[name], pattern) for part in parts if name in part)
+    return any(fnmatchcase(part[name], pattern) for part in parts if part.get(name) is not None)
 
 
 class Output:

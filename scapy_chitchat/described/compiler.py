@@ -39,8 +39,10 @@ from scapy_chitchat.described.lists import FAST_READ_FAILED, ItemsField, StuckEr
 from scapy_chitchat.described.source import Source
 from scapy_chitchat.net.addresses import ADDRESS_SIZES
 
-ListReader = Callable[[bytes, int, "int | None"], "tuple[list[Any], int]"]
+ListReader = Callable[..., "tuple[list[Any], int]"]
 """Reads items of ``data`` from ``pos``: ``count`` of them, or to the end. Gives the items and where they end.
+
+Its arguments are these three, and the values of the section that the first items are in, as far as items carry them.
 
 Raises StuckError where anything is odd."""
 
@@ -51,7 +53,7 @@ class Maker(Protocol):
     joins_ports: bool
     """Whether the bytes of an address come with those of the port behind it."""
 
-    def expression(self, layer: type[Packet], source: Source) -> str:
+    def expression(self, field: ItemsField, layer: type[Packet], source: Source) -> str:
         """Python for the item; the values are variables with the names of the fields."""
 
     def address(self, field: Any, source: Source) -> str | None:
@@ -283,13 +285,13 @@ ITEM_READ: KindTable[Callable[[Any, Reading], None]] = KindTable(
 """How each kind of field of an item is read fast."""
 
 
-def _add_item(layer: type[Packet], source: Source, maker: Maker, lenient: bool) -> None:
+def _add_item(of: ItemsField, layer: type[Packet], source: Source, maker: Maker, lenient: bool) -> None:
     """Code that reads one item of ``layer``, moves behind it and appends it to the list."""
     reading = Reading(source, maker, layer.fields_desc, lenient=lenient)
     for field in layer.fields_desc:
         ITEM_READ.of(field, layer)(field, reading)
     reading.finish()
-    source.add(f"_append({maker.expression(layer, source)})")
+    source.add(f"_append({maker.expression(of, layer, source)})")
 
 
 def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Source:
@@ -298,7 +300,8 @@ def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Sour
     A lenient reader takes any value: invalid UTF-8 as surrogate escapes, numbers that an enum does not have.
     """
     source = Source()
-    source.add("def read_list(_data, _pos, _count):")
+    # what is carried is in the variables that the section's own fields are read into, and no other item's are
+    source.add(f"def read_list({', '.join(['_data', '_pos', '_count', *(f'{name}=None' for name in field.carried)])}):")
     source.depth = 1
     source.add("_items = []", "_append = _items.append", "_end = len(_data)", "_at = _pos", "try:")
     source.depth = 2
@@ -306,13 +309,13 @@ def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Sour
     source.depth = 3
     source.add("_at = _pos", "if _pos >= _end:", "    break")
     if not field.by_tag:
-        _add_item(field.layers[0], source, maker, lenient)
+        _add_item(field, field.layers[0], source, maker, lenient)
     for index, (tag, layer) in enumerate(field.by_tag.items()):
         if index == 0:
             source.add("_tag = _data[_pos]")
         source.add(f"{'elif' if index else 'if'} _tag == {tag:d}:")
         source.depth += 1
-        _add_item(layer, source, maker, lenient)
+        _add_item(field, layer, source, maker, lenient)
         source.depth -= 1
     if field.by_tag:
         source.add("else:", "    raise ValueError")
@@ -320,8 +323,9 @@ def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Sour
     source.add("_at = _pos")
     source.add("if len(_items) != _count if _count is not None else _pos < _end:", "    raise ValueError")
     source.depth = 1
+    carried = "".join(f"{name}, " for name in field.carried)
     source.add(f"except {source.name(FAST_READ_FAILED, 'failures')}:")
-    source.add(f"    raise {source.name(StuckError, 'StuckError')}(_items, _at) from None")
+    source.add(f"    raise {source.name(StuckError, 'StuckError')}(_items, _at, ({carried})) from None")
     source.add("return _items, _pos")
     return source
 

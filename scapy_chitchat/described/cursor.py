@@ -142,8 +142,8 @@ class Scope:
 class Sink(Protocol):
     """What a careful read fills: Scapy packets or plain records."""
 
-    def make(self, layer: type[Packet], values: dict[str, Any]) -> Any:
-        """An item of ``layer`` with these values."""
+    def make(self, field: Any, layer: type[Packet], values: dict[str, Any], carried: tuple[Any, ...]) -> Any:
+        """An item of ``layer`` in a list, with its values and those that it carries of its section."""
 
     def make_block(self, layer: type[Packet], values: dict[str, Any]) -> Any:
         """A block of a compressed stream of ``layer`` with these values."""
@@ -151,12 +151,16 @@ class Sink(Protocol):
     def leftover(self, trouble: BreakOff, rest: bytes) -> Any:
         """What stands in a list for bytes that could not be read; None for nothing."""
 
-    def read_list(self, field: Any, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+    def read_list(
+        self, field: Any, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
+    ) -> tuple[list[Any], int]:
         """The items of ``field`` in one go, and where they end. Raises StuckError where anything is odd."""
 
 
 class LenientSink(Sink, Protocol):
     """A sink for a lenient reader."""
 
-    def read_list_leniently(self, field: Any, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+    def read_list_leniently(
+        self, field: Any, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
+    ) -> tuple[list[Any], int]:
         """As read_list, whatever the values: one that a node refuses has been noted before."""

@@ -29,12 +29,16 @@ FAST_READ_FAILED = (struct.error, ValueError, LookupError)
 
 
 class StuckError(ValueError):
-    """A compiled reader met something odd in the item at ``pos``; ``items`` are those before it."""
+    """A compiled reader met something odd in the item at ``pos``; ``items`` are those before it.
 
-    def __init__(self, items: list[Any], pos: int) -> None:
+    ``carried``: the values of the section that they end in.
+    """
+
+    def __init__(self, items: list[Any], pos: int, carried: tuple[Any, ...] = ()) -> None:
         super().__init__(pos)
         self.items = items
         self.pos = pos
+        self.carried = carried
 
 
 def _as_list(pkt: Packet | None, x: Any) -> Any:
@@ -211,10 +215,13 @@ class ItemsField(PacketListField):
     messages whose header has another ``version`` than those that ``layers`` are for: an item has no conditions, so
     that one straight run of code can read it. More items than ``most`` are not read.
 
-    Raises TypeError for layers that cannot be items.
+    An item of layer ``section`` opens a section: those behind it are about the same thing, which its fields
+    ``carried`` name. So what is made of them can say it as well.
+
+    Raises TypeError for layers that cannot be items, or cannot have what is carried.
     """
 
-    __slots__ = ["blocks_from", "by_tag", "in_version", "layers", "most", "refused_as"]
+    __slots__ = ["blocks_from", "by_tag", "carried", "in_version", "layers", "most", "refused_as", "section"]
     count_from: Any
 
     def __init__(
@@ -227,6 +234,8 @@ class ItemsField(PacketListField):
         refused_as: str = "",
         in_version: Mapping[int, Sequence[type[Packet]]] | None = None,
         most: int = sys.maxsize,
+        section: type[Packet] | None = None,
+        carried: Sequence[str] = (),
     ) -> None:
         super().__init__(name, [], layers[0])
         self.layers = tuple(layers)
@@ -235,9 +244,19 @@ class ItemsField(PacketListField):
         self.count_from = count_from
         self.refused_as = refused_as
         self.most = most
+        self.section = section
+        self.carried = tuple(carried)
+        _check_carried(self)
         self.in_version: dict[int, ItemsField] = {
             int(version): ItemsField(
-                name, others, blocks_from=blocks_from, count_from=count_from, refused_as=refused_as, most=most
+                name,
+                others,
+                blocks_from=blocks_from,
+                count_from=count_from,
+                refused_as=refused_as,
+                most=most,
+                section=_of_the_same_tag(section, others),
+                carried=carried,
             )
             for version, others in (in_version or {}).items()
         }
@@ -247,6 +266,10 @@ class ItemsField(PacketListField):
     def in_messages_of(self, version: int | None) -> ItemsField:
         """The field as it is in messages of a version; None where there is no header that says so."""
         return self if version is None else self.in_version.get(version, self)
+
+    def carried_by(self, layer: type[Packet]) -> tuple[str, ...]:
+        """What an item of ``layer`` says of the section that it stands in."""
+        return () if layer is self.section else self.carried
 
     def all_layers(self) -> list[type[Packet]]:
         """The layers of the items in all versions."""
@@ -286,19 +309,28 @@ class ItemsField(PacketListField):
     def _pull_items(self, cursor: Cursor, scope: Scope, sink: Sink, count: int | None) -> list[Any]:
         items: list[Any] = []
         scope.values[self.name] = items
+        carried: tuple[Any, ...] = (None,) * len(self.carried)
         while True:
+            left = None if count is None else count - len(items)
             read = cast(LenientSink, sink).read_list_leniently if cursor.refusals else sink.read_list
             try:
-                rest, cursor.pos = read(self, cursor.data, cursor.pos, None if count is None else count - len(items))
+                rest, cursor.pos = read(self, cursor.data, cursor.pos, left, carried)
                 items += rest
                 return items
             except StuckError as stuck:
                 items += stuck.items
                 cursor.pos = stuck.pos
-            items.append(self._pull_carefully(cursor, scope, sink, items))
+                carried = stuck.carried
+            item, carried = self._pull_carefully(cursor, scope, sink, items, carried)
+            items.append(item)
 
-    def _pull_carefully(self, cursor: Cursor, scope: Scope, sink: Sink, items: list[Any]) -> Any:
-        """One item, behind those in ``items``, which get what can be read of it where it breaks off."""
+    def _pull_carefully(
+        self, cursor: Cursor, scope: Scope, sink: Sink, items: list[Any], carried: tuple[Any, ...]
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """One item, behind those in ``items``, which get what can be read of it where it breaks off.
+
+        Also what the items behind it carry.
+        """
         values: dict[str, Any] = {}
         layer = self.layers[0]
         try:
@@ -309,9 +341,12 @@ class ItemsField(PacketListField):
         except BreakOff as trouble:
             if not cursor.strict:
                 cursor.note(trouble)
-                _keep_what_was_read(items, partial(sink.make, layer, values), values, sink, trouble, cursor)
+                made = partial(sink.make, self, layer, values, carried)
+                _keep_what_was_read(items, made, values, sink, trouble, cursor)
             raise
-        return sink.make(layer, values)
+        if layer is self.section:
+            carried = tuple(values[name] for name in self.carried)
+        return sink.make(self, layer, values, carried), carried
 
     def layer_at(self, cursor: Cursor) -> type[Packet]:
         """The layer of the item that starts here. Raises BreakOff where its first byte is unknown."""
@@ -348,6 +383,24 @@ def _layers_by_tag(name: str, layers: Sequence[type[Packet]]) -> dict[int, type[
     if len(by_tag) != len(layers) and (by_tag or len(layers) > 1):
         raise TypeError(f"{name}: its layers are not told apart by a TagField in front, each with a default of its own")
     return by_tag
+
+
+def _of_the_same_tag(section: type[Packet] | None, layers: Sequence[type[Packet]]) -> type[Packet] | None:
+    """The layer that opens sections in another version."""
+    if section is None:
+        return None
+    return next((each for each in layers if each.fields_desc[0].default == section.fields_desc[0].default), None)
+
+
+def _check_carried(field: ItemsField) -> None:
+    """Raises TypeError where the section is no layer of the list, or what is carried is not its own alone."""
+    if field.section not in (None, *field.layers):
+        raise TypeError(f"{field.name}: the section {field.section} is none of its layers")
+    for layer in field.layers:
+        own = {each.name for each in layer.fields_desc}
+        for name in field.carried:
+            if (name in own) != (layer is field.section):
+                raise TypeError(f"{layer.__name__}.{name}: {field.name} carries what the section has, and it alone")
 
 
 CAREFUL.add(BlocksField.pull, BlocksField)

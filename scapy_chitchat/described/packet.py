@@ -356,27 +356,33 @@ class PacketSink:
     joins_ports = False
     text_errors = "surrogateescape"
 
-    def make(self, layer: type[Packet], values: dict[str, Any]) -> Packet:
+    def make(self, field: Any, layer: type[Packet], values: dict[str, Any], carried: tuple[Any, ...]) -> Packet:
+        """A dissected packet of ``layer``. What its section says stands there, and not in it as well."""
+        return self.make_block(layer, values)
+
+    def make_block(self, layer: type[Packet], values: dict[str, Any]) -> Packet:
         """A dissected packet of ``layer``."""
         pkt = _blank(layer)({})
         pkt._take(values)
         return pkt
 
-    make_block = make
-
     def leftover(self, trouble: BreakOff, rest: bytes) -> Packet:
         """A Malformed packet."""
         return malformed(trouble, rest)
 
-    def read_list(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+    def read_list(
+        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
+    ) -> tuple[list[Any], int]:
         """The items of ``field`` by its compiled reader."""
         return _list_reader(field)(data, pos, count)
 
-    def read_list_leniently(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+    def read_list_leniently(
+        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
+    ) -> tuple[list[Any], int]:
         """The same by a reader that does not look at values."""
         return _lenient_list_reader(field)(data, pos, count)
 
-    def expression(self, layer: type[Packet], source: Source) -> str:
+    def expression(self, field: ItemsField, layer: type[Packet], source: Source) -> str:
         """A call that makes the packet of a dict of its values."""
         pairs = ", ".join(f"{name!r}: {name}" for name in _plain_fields(layer))
         return f"{source.name(_blank(layer), 'make')}({{{pairs}}})"

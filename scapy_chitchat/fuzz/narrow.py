@@ -152,7 +152,9 @@ def _with(message: Message, **lists: Iterable[Item]) -> Message:
 
 
 def _own_values(part: Item) -> tuple[str, ...]:
-    return part.__struct_fields__
+    """The names of its values, without those of the section that it stands in."""
+    own = isinstance(part, (NodeDigest, NodeOp))
+    return tuple(name for name in part.__struct_fields__ if own or name not in ChitchatId._fields)
 
 
 def _with_value(message: Message, name: str, index: int, field: str, value: str | int) -> Message:

@@ -61,6 +61,10 @@ class KeyValueOp(Record, frozen=True, gc=False, tag_field="op", tag="KeyValue"):
     """The version of this change: each change of a node's state has the next number."""
     status: Status
     """Set, Delete (a tombstone until it is collected), or DeleteAfterTtl (seen until it is collected)."""
+    node_id: str | None = None
+    """The node's name, which it keeps when it is started again. The section says it; it is not written."""
+    generation_id: int | None = None
+    """Which run of the node: a later start has a larger number. The section says it; it is not written."""
 
 
 @final
@@ -69,6 +73,10 @@ class SetMaxVersionOp(Record, frozen=True, gc=False, tag_field="op", tag="SetMax
 
     max_version: int
     """The highest version of the node's state."""
+    node_id: str | None = None
+    """The node's name, which it keeps when it is started again. The section says it; it is not written."""
+    generation_id: int | None = None
+    """Which run of the node: a later start has a larger number. The section says it; it is not written."""
 
 
 Status: TypeAlias = Literal["Set", "Delete", "DeleteAfterTtl"]

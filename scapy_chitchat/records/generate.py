@@ -18,10 +18,11 @@ from scapy.packet import Packet
 
 from scapy_chitchat.described.facts import FACTS
 from scapy_chitchat.described.fields import TagField
+from scapy_chitchat.described.lists import ItemsField
 from scapy_chitchat.described.messages import type_name
 from scapy_chitchat.described.packet import WirePacket
 from scapy_chitchat.records.base import Record
-from scapy_chitchat.records.values import Alias, message_fields, record_fields
+from scapy_chitchat.records.values import NOTHING_CARRIED, Alias, Carried, carried_by, message_fields, record_fields
 from scapy_chitchat.wire import layers
 
 PATH = Path(__file__).with_name("classes.py")
@@ -52,11 +53,12 @@ from scapy_chitchat.wire import layers
 def generated() -> str:
     """The text of classes.py. Raises TypeError for a value that no layer has a word on."""
     items: dict[type[Packet], str] = {layer: layer.__name__ for layer in layers.ITEMS}
+    lists = {layer: of for of in _lists(layers.MESSAGES.values()) for layer in of.all_layers()}
     messages: dict[type[Packet], str] = {layer: type_name(layer) for layer in layers.MESSAGES.values()}
     for layer in (*items, *messages):
         _demand_docs(layer)
     parts = [
-        *map(item_source, items),
+        *(item_source(layer, carried_by(layer, lists[layer])) for layer in items),
         *(_alias(each) for each in _aliases([*items, *messages])),
         _alias(Alias("Item", " | ".join(items.values()), "Whatever stands in a list of a message.")),
         *map(message_source, messages),
@@ -67,11 +69,18 @@ def generated() -> str:
     return f"{_HEAD}\n\n" + "\n\n".join(parts)
 
 
-def item_source(layer: type[Packet]) -> str:
-    """The class of an item's layer: the layer's name and, where it has a tag, that as ``op`` in JSON."""
+def item_source(layer: type[Packet], carried: Carried = NOTHING_CARRIED) -> str:
+    """The class of an item's layer: the layer's name and, where it has a tag, that as ``op`` in JSON.
+
+    What it carries of its section may be missing, and is not written when the item is.
+    """
     tag = layer.fields_desc[0]
     tagged = f', tag_field="op", tag="{cast(TagField, tag).default_name()}"' if FACTS.of(tag).is_tag else ""
     fields = [_value(layer, kind.name(field), kind.annotation(field)) for field, kind in record_fields(layer)]
+    for field, kind in carried.fields():
+        said = _docs(cast(type[Packet], carried.section)).get(kind.name(field), "")
+        doc = f"{said} The section says it; it is not written."
+        fields.append(_line(kind.name(field), f"{kind.annotation(field)} | None", "None", doc))
     return _class(layer, layer.__name__, tagged, fields)
 
 
@@ -106,6 +115,12 @@ def _demand_docs(layer: type[Packet]) -> None:
             raise TypeError(f"{layer.__name__}.{name}: field_docs has no word on what it is")
 
 
+def _lists(messages: Iterable[type[Packet]]) -> Iterator[ItemsField]:
+    for field, kind in (each for layer in messages for each in record_fields(layer)):
+        if kind.is_list:
+            yield field
+
+
 def _docs(layer: type[Packet]) -> Mapping[str, str]:
     return cast(type[WirePacket], layer).field_docs
 
@@ -130,8 +145,11 @@ def _class(layer: type[Packet], name: str, arguments: str, fields: Iterable[str]
 
 
 def _value(layer: type[Packet], name: str, annotation: str, default: str = "") -> str:
+    return _line(name, annotation, default, _docs(layer).get(name, ""))
+
+
+def _line(name: str, annotation: str, default: str, doc: str) -> str:
     line = f"{INDENT}{name}: {annotation}{f' = {default}' if default else ''}"
-    doc = _docs(layer).get(name)
     return f"{line}\n{_docstring(doc)}" if doc else line
 
 

@@ -25,7 +25,7 @@ from scapy_chitchat.records.addresses import split_socket_address
 from scapy_chitchat.records.base import Record
 from scapy_chitchat.records.classes import ITEM_CLASSES, MESSAGE_CLASSES, Message
 from scapy_chitchat.records.generate import item_source, made_for, message_source
-from scapy_chitchat.records.values import message_fields, record_fields
+from scapy_chitchat.records.values import Carried, carried_by, message_fields, record_fields
 from scapy_chitchat.wire import layers
 
 # --- the classes ---
@@ -37,10 +37,17 @@ LAYERS: dict[type[Record], type[Packet]] = {
 """The layer of each class of items and messages."""
 
 
+def record_class(layer: type[Packet], of: ItemsField | None = None) -> type[Record]:
+    """The class of an item's layer; for a layer of another description it is made when it is first asked for.
+
+    ``of``: the list, from whose sections items carry something.
+    """
+    return ITEM_CLASSES.get(layer) or _item_class(layer, carried_by(layer, of))
+
+
 @cache
-def record_class(layer: type[Packet]) -> type[Record]:
-    """The class of an item's layer; for a layer of another description it is made when it is first asked for."""
-    return ITEM_CLASSES.get(layer) or _made_for(layer, item_source(layer), layer.__name__)
+def _item_class(layer: type[Packet], carried: Carried) -> type[Record]:
+    return _made_for(layer, item_source(layer, carried), layer.__name__)
 
 
 @cache
@@ -61,7 +68,7 @@ def json_names(root: type[Packet] = layers.Chitchat) -> dict[str, set[str]]:
     for layer in bodies(root).values():
         for field, kind in record_fields(layer):
             below = names.setdefault(kind.name(field), set())
-            for item in map(record_class, FACTS.of(field).items(field)):
+            for item in (record_class(each, field) for each in FACTS.of(field).items(field)):
                 tag = item.__struct_config__.tag_field
                 below.update(item.__struct_fields__, [tag] if tag else [])
     return names
@@ -84,10 +91,11 @@ class _RecordSink:
     joins_ports = True
     text_errors = "strict"
 
-    def expression(self, layer: type[Packet], source: Source) -> str:
+    def expression(self, field: ItemsField, layer: type[Packet], source: Source) -> str:
         """A call of the record's class."""
-        values = [kind.expression(field, source) for field, kind in record_fields(layer)]
-        return f"{source.name(record_class(layer), layer.__name__)}({', '.join(values)})"
+        values = [kind.expression(each, source) for each, kind in record_fields(layer)]
+        made = source.name(record_class(layer, field), layer.__name__)
+        return f"{made}({', '.join([*values, *field.carried_by(layer)])})"
 
     def message(self, layer: type[Packet], version: int, source: Source, streams: str) -> str:
         """A call of the message's class, with where it ends and its streams."""
@@ -129,9 +137,10 @@ class _RecordSink:
 
     port = address_bytes
 
-    def make(self, layer: type[Packet], values: dict[str, Any]) -> Any:
+    def make(self, field: ItemsField, layer: type[Packet], values: dict[str, Any], carried: tuple[Any, ...]) -> Any:
         """A record of the values of all fields."""
-        return record_class(layer)(*(kind.value(field, values) for field, kind in record_fields(layer)))
+        own = [kind.value(each, values) for each, kind in record_fields(layer)]
+        return record_class(layer, field)(*own, *(carried if field.carried_by(layer) else ()))
 
     def make_block(self, layer: type[Packet], values: dict[str, Any]) -> None:
         """Nothing: records know what the blocks hold."""
@@ -139,9 +148,11 @@ class _RecordSink:
     def leftover(self, trouble: BreakOff, rest: bytes) -> None:
         """Nothing: a strict reader stops at the first trouble."""
 
-    def read_list(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+    def read_list(
+        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
+    ) -> tuple[list[Any], int]:
         """The items of ``field`` by its compiled reader."""
-        return list_reader(field)(data, pos, count)
+        return list_reader(field)(data, pos, count, *carried)
 
 
 RECORDS = _RecordSink()
@@ -172,7 +183,7 @@ WRITERS = _Writers()
 @cache
 def item_writers(field: ItemsField) -> dict[type[Record], ItemWriter]:
     """The writers of what may stand in a list, by its class."""
-    return {made: WRITERS[made] for made in map(record_class, field.layers)}
+    return {made: WRITERS[made] for made in (record_class(layer, field) for layer in field.layers)}
 
 
 def item_bytes(item: Record) -> bytes:

@@ -46,7 +46,11 @@ class Section(msgspec.Struct, frozen=True, gc=False):
 
     def about(self, node: ChitchatId) -> Section:
         """The same about another node."""
-        return structs.replace(self, node=identified(self.node, node))
+        if id_of(self.node) == node:
+            return self
+        whose = {"node_id": node.node_id, "generation_id": node.generation_id}
+        changes = [structs.replace(change, **whose) for change in self.changes]
+        return structs.replace(self, node=identified(self.node, node), changes=changes)
 
 
 def joined(delta: Iterable[Section]) -> tuple[DeltaItem, ...]:
@@ -78,6 +82,7 @@ def sections(delta: Sequence[DeltaItem]) -> list[Section]:
 # --- other identities ---
 
 _Named = TypeVar("_Named", NodeDigest, NodeOp)
+_Message = TypeVar("_Message", bound=Message)
 
 
 def identified(part: _Named, node: ChitchatId) -> _Named:
@@ -85,7 +90,7 @@ def identified(part: _Named, node: ChitchatId) -> _Named:
     return part if id_of(part) == node else structs.replace(part, **node._asdict())
 
 
-def with_ids(message: Message, new: Callable[[ChitchatId], ChitchatId]) -> Message:
+def with_ids(message: _Message, new: Callable[[ChitchatId], ChitchatId]) -> _Message:
     """The message with other nodes in the place of these, in its digest and in its delta."""
     changes: dict[str, object] = {}
     if hasattr(message, "digest"):

@@ -200,6 +200,27 @@ def message_fields(layer: type[Packet]) -> list[tuple[Any, InRecord]]:
     return sorted(record_fields(layer), key=lambda entry: entry[1].is_list)
 
 
+class Carried(NamedTuple):
+    """What an item says of the section that it stands in, behind its own values."""
+
+    section: type[Packet] | None = None
+    names: tuple[str, ...] = ()
+
+    def fields(self) -> list[tuple[Any, InRecord]]:
+        """The section's fields that are carried."""
+        own = record_fields(self.section) if self.section else []
+        return [(field, kind) for field, kind in own if kind.name(field) in self.names]
+
+
+NOTHING_CARRIED = Carried()
+
+
+def carried_by(layer: type[Packet], of: ItemsField | None) -> Carried:
+    """What an item of ``layer`` carries in a list."""
+    names = of.carried_by(layer) if of else ()
+    return Carried(of.section, names) if of and names else NOTHING_CARRIED
+
+
 def _quoted(text: str) -> str:
     """A text as Python code has it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -220,6 +220,8 @@ DELTA = [
         blocks_from="delta_blocks",
         refused_as="bad-tag",
         most=MOST_ITEMS,
+        section=NodeOp,
+        carried=("node_id", "generation_id"),
     ),
 ]
 

@@ -84,6 +84,15 @@ def test_a_cluster_is_told_from_the_last_syn_between_two_nodes() -> None:
     assert min(kept) > 0
 
 
+def test_the_columns_of_one_list_match() -> None:
+    for line in lines_of("--fields", "delta.op,delta.node_id,delta.key", THREE):
+        operations, nodes, keys = (column.split(",") for column in line.split("\t"))
+        assert len(operations) == len(nodes) == len(keys)
+        if operations != [""]:
+            assert all(nodes)
+            assert [bool(key) for key in keys] == [operation == "KeyValue" for operation in operations]
+
+
 def test_chosen_fields_are_columns() -> None:
     line = lines_of("--fields", "frame,type,digest.node_id,delta.key", THREE)[2]
     assert line == "3\tSynAck\tnode-0,node-2\tkey-0,key-1,key-2,key-3,key-4"

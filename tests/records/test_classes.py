@@ -7,13 +7,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
+from scapy_chitchat import DecodeError, decode, encode
+from scapy_chitchat.described.compiler import ListReader
 from scapy_chitchat.described.fields import KnownByteField
-from scapy_chitchat.records import classes, generate
+from scapy_chitchat.described.lists import ItemsField, StuckError
+from scapy_chitchat.records import classes, codec, generate, makers
 from scapy_chitchat.records.base import Record
-from scapy_chitchat.records.makers import record_class
+from scapy_chitchat.records.identity import ChitchatId, id_of
+from scapy_chitchat.records.makers import item_bytes, list_reader, record_class
+from scapy_chitchat.records.sections import with_ids
 from scapy_chitchat.wire import layers
 from scapy_chitchat.wire.protocol import ProtocolVersion
 from tests.support import ROOT
@@ -48,6 +55,64 @@ def test_two_enums_whose_fields_have_one_name_are_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(layers.SetMaxVersionOp, "field_docs", {"max_version": "A.", "status": "B."})
     with pytest.raises(TypeError, match=r"Status: .* for one field, .* for another"):
         generate.generated()
+
+
+DELTA = (
+    classes.NodeOp("a", 1, "127.0.0.1:1", 0, 0),
+    classes.KeyValueOp("k", "v", 1, "Set", "a", 1),
+    classes.KeyValueOp("l", "w", 2, "Delete", "a", 1),
+    classes.NodeOp("b", 2, "[::1]:1", 0, 0),
+    classes.SetMaxVersionOp(7, "b", 2),
+)
+
+
+def test_each_change_says_whose_it_is() -> None:
+    assert decode(encode(classes.Ack(1, delta=DELTA))) == classes.Ack(1, delta=DELTA)
+    nobody = tuple(structs.replace(op, node_id=None) if op.node_id == "a" else op for op in DELTA[1:3])
+    assert encode(classes.Ack(delta=(DELTA[0], *nobody))) == encode(classes.Ack(delta=DELTA[:3])), "it is not written"
+
+
+@pytest.mark.parametrize("stuck_at", range(len(DELTA)))
+def test_the_careful_reader_says_so_too_and_so_does_the_quick_one_behind_it(
+    monkeypatch: pytest.MonkeyPatch, stuck_at: int
+) -> None:
+    data = encode(classes.Ack(delta=DELTA))
+    quick, places = list_reader, list[int]()
+
+    def stuck_once(field: ItemsField) -> ListReader:
+        def read(data: bytes, pos: int, count: int | None, *carried: object) -> tuple[list[Any], int]:
+            if places:
+                return quick(field)(data, pos, count, *carried)
+            places.append(pos)
+            items, _ = quick(field)(data, pos, count)
+            before = items[:stuck_at]
+            whose = next(((op.node_id, op.generation_id) for op in reversed(before)), (None, None))
+            raise StuckError(before, pos + sum(len(item_bytes(op)) for op in before), whose)
+
+        return read
+
+    monkeypatch.setattr(makers, "list_reader", stuck_once)
+    monkeypatch.setattr(codec._CHITCHAT, "_readers", {})
+    assert decode(data) == classes.Ack(delta=DELTA)
+    assert places
+
+
+def test_operations_before_any_node_are_nobodys() -> None:
+    stray = (classes.SetMaxVersionOp(7), *DELTA)
+    with pytest.raises(DecodeError) as caught:
+        decode(encode(classes.Ack(delta=stray)))
+    assert caught.value.code == "no-node"
+    first = caught.value.partial["delta"][0]
+    assert first == {"op": "SetMaxVersion", "max_version": 7, "node_id": None, "generation_id": None}
+
+
+def test_other_nodes_are_told_of_in_every_part() -> None:
+    message = classes.SynAck(digest=(classes.NodeDigest("a", 1, "127.0.0.1:1", 1, 0, 2),), delta=DELTA)
+    there = ChitchatId("z", 9, "127.0.0.1:2")
+    changed = with_ids(message, lambda node: there if node.node_id == "a" else node)
+    assert [(op.node_id, op.generation_id) for op in changed.delta] == [("z", 9)] * 3 + [("b", 2)] * 2
+    assert id_of(changed.digest[0]) == there
+    assert decode(encode(changed)) == changed
 
 
 TYPED = """

@@ -79,8 +79,16 @@ def test_a_message_as_a_record_and_as_json_has_the_keys_in_their_order() -> None
                     "last_gc_version": 9,
                     "from_version_excluded": 10,
                 },
-                {"op": "KeyValue", "key": "k", "value": "v", "version": 11, "status": "DeleteAfterTtl"},
-                {"op": "SetMaxVersion", "max_version": 12},
+                {
+                    "op": "KeyValue",
+                    "key": "k",
+                    "value": "v",
+                    "version": 11,
+                    "status": "DeleteAfterTtl",
+                    "node_id": "b",
+                    "generation_id": 7,
+                },
+                {"op": "SetMaxVersion", "max_version": 12, "node_id": "b", "generation_id": 7},
             ],
         ),
     ]

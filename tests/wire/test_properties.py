@@ -167,11 +167,13 @@ def test_a_stream_is_kept_with_the_bytes_of_its_items(data: bytes) -> None:
 class CarefulSink(PacketSink):
     """Reads every item field by field."""
 
-    def read_list(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+    def read_list(
+        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
+    ) -> tuple[list[Any], int]:
         """Nothing, unless there is nothing to read."""
         if pos == len(data) if count is None else count == 0:
             return [], pos
-        raise StuckError([], pos)
+        raise StuckError([], pos, carried)
 
     read_list_leniently = read_list
 
