@@ -63,6 +63,16 @@ AllowRemote = Annotated[bool, typer.Option("--allow-remote", help="Reach machine
 CLUSTER_ID = typer.Option(
     "--cluster-id", "--cluster", metavar="ID", callback=common.cluster_id, help="The node's cluster; others refuse."
 )
+Node = Annotated[
+    str,
+    typer.Option(
+        "--node", metavar="ID", rich_help_panel=FILTERS, help="Only about this node_id; * and ? are wildcards."
+    ),
+]
+Key = Annotated[
+    str,
+    typer.Option("--key", metavar="KEY", rich_help_panel=FILTERS, help="Only with this key; * and ? are wildcards."),
+]
 Ports = Annotated[
     list[int],
     typer.Option(
@@ -121,14 +131,8 @@ class Subjects:
     """What the messages must be about."""
 
     PANEL: ClassVar = FILTERS
-    node: Annotated[
-        str,
-        typer.Option("--node", metavar="ID", help="Only about this node_id; * and ? are wildcards."),
-    ] = ""
-    key: Annotated[
-        str,
-        typer.Option("--key", metavar="KEY", help="Only with this key; * and ? are wildcards."),
-    ] = ""
+    node: Node = ""
+    key: Key = ""
     cluster: Annotated[
         str,
         typer.Option(

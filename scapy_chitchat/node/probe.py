@@ -128,9 +128,7 @@ class _Way:
 class _Probe:
     """One target's address, and what has come from there."""
 
-    def __init__(
-        self, address: Address, cluster_id: str, versions: Sequence[int], timeout: float, tries: int
-    ) -> None:
+    def __init__(self, address: Address, cluster_id: str, versions: Sequence[int], timeout: float, tries: int) -> None:
         self.address = address
         self.name = join_address(address[0], address[1])
         self.cluster_id = cluster_id
@@ -212,10 +210,8 @@ class _Probe:
             fruitless += 1
             if fruitless > MOST_FRUITLESS:
                 return "it tells nothing new any more"
-            if by_syn:
-                by_syn = False  # an Ack has more room
-            else:
-                by_syn = not self.telling.is_stuck_at(message) or not self.syn_is_silent
+            # what a SynAck has no room for, an Ack may have; what not even an Ack has, nobody gets
+            by_syn = not by_syn and (not self.telling.is_stuck_at(message) or not self.syn_is_silent)
         return ""
 
     def _watch(self, seconds: float, trouble: str) -> str:

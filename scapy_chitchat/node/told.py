@@ -2,8 +2,8 @@
 """What a node tells in several answers, put together member by member.
 
 An answer is cut to a datagram, so what a node knows comes in pieces, and meanwhile it changes. The pieces are put
-together as a node puts its peers' together: a section goes on where the one before ended, or begins anew where tombstones
-were collected that were never told.
+together as a node puts its peers' together: a section goes on where the one before ended, or begins anew where
+tombstones were collected that were never told.
 
 What has been told says how to ask for the rest: with a digest that claims it as known. A node that reads a digest takes
 a heartbeat above the one that it knows for a sign of life; so each entry says heartbeat 0, which is above none. It also
@@ -141,7 +141,10 @@ class Telling:
         """Take an answer, a SynAck or an Ack. Whether anything in its delta was new."""
         if isinstance(message, SynAck) and not self.is_late(message):
             self._hear_digest(message.digest)
-        return any([self._copy(opening).take_section(opening, ops) for opening, ops in _sections(message.delta)])
+        news = False
+        for opening, ops in _sections(message.delta):
+            news |= self._copy(opening).take_section(opening, ops)
+        return news
 
     def is_late(self, message: Any) -> bool:
         """Whether an answer is one to an earlier question: it begins somewhere before what has been told since."""
@@ -204,7 +207,8 @@ def _identity(part: Any) -> Identity:
 
 def _sections(delta: tuple[Any, ...]) -> Iterator[tuple[Any, list[Any]]]:
     """Each Node operation with what follows it."""
-    opening, ops = None, []
+    opening: Any = None
+    ops: list[Any] = []
     for op in delta:
         if isinstance(op, NodeOp):
             if opening is not None:
