@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from scapy_chitchat import DecodeError, KeyValueOp, Message, NodeOp, SetMaxVersionOp, encode
 from scapy_chitchat.records.codec import Decoded, decode_whole
@@ -39,7 +39,7 @@ def means(code: str, reason: str) -> bool:
     return any(re.match(words, reason) and code in codes for words, codes in REASONS.items())
 
 
-NODE, KEY_VALUE, SET_MAX_VERSION = map(record_class, (NodeOp, KeyValueOp, SetMaxVersionOp))
+NODE, KEY_VALUE, SET_MAX_VERSION = map(cast(Any, record_class), (NodeOp, KeyValueOp, SetMaxVersionOp))
 
 
 def as_a_node_sends_it(message: Message) -> Message:
@@ -58,7 +58,7 @@ def as_a_node_sends_it(message: Message) -> Message:
 
 
 def _kept(delta: Iterable[Any]) -> Iterator[Any]:
-    owed = 0  # the max_version of a section that has shown no key-value yet
+    owed: int | None = 0  # the max_version of a section that has shown no key-value yet
     for op in delta:
         if isinstance(op, SET_MAX_VERSION):
             owed = op.max_version if owed is not None else None

@@ -317,6 +317,7 @@ def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Sour
     if field.by_tag:
         source.add("else:", "    raise ValueError")
     source.depth = 2
+    source.add("_at = _pos")
     source.add("if len(_items) != _count if _count is not None else _pos < _end:", "    raise ValueError")
     source.depth = 1
     source.add(f"except {source.name(FAST_READ_FAILED, 'failures')}:")

@@ -81,7 +81,8 @@ def test_a_probe_tells_members_and_keys(
     for key in ("node_id", "generation_id", "gossip_advertise_addr", "max_version", "last_gc_version"):
         assert getattr(member, key) == known[key]
     assert [(each.key, each.value, each.version, each.status) for each in member.keys] == [("k", version, 1, "Set")]
-    assert answer.untold == ()
+    assert answer.is_complete
+    assert answer.answers == 1
 
 
 @needs_peer
@@ -175,7 +176,7 @@ def test_garbage_is_no_answer() -> None:
 def test_silence_is_asked_again() -> None:
     with peer_that_answers(None, None, syn_ack(version=0)) as target:
         answer = probe(target, "test", version=0, timeout=0.1)
-    assert [each.node_id for each in answer.cluster.members] == ["n"]
+    assert [each.node_id for each in answer.members] == ["n"]
     with peer_that_answers(None, None) as target, pytest.raises(NoAnswerError, match="to 2 Syn of V0 or V1"):
         probe(target, "test", timeout=0.1, tries=2)
 
@@ -185,9 +186,14 @@ def test_garbage_before_an_answer_does_not_hide_it() -> None:
         assert probe(target, "test", timeout=0.1).version == 1
 
 
-def test_members_whose_keys_did_not_fit_are_named() -> None:
+def test_what_a_node_does_not_tell_is_said() -> None:
     with peer_that_answers(syn_ack(delta=[])) as target:
-        assert probe(target, "test").untold == ("n",)
+        answer = probe(target, "test", timeout=0.05)
+    assert not answer.is_complete
+    assert answer.trouble == "it stopped answering"
+    assert [(each.node_id, each.told_up_to, each.max_version, each.complete) for each in answer.members] == [
+        ("n", 0, 1, False)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +278,11 @@ def test_the_command_prints_tables_and_json(nodes: RunningNodes) -> None:
     assert "1 member, 1 key\n" in shown.stdout
     assert "0.10 127.0.0.1" in shown.stdout
     told = json.loads(command("probe", target, "--cluster", "test", "--json").stdout)
-    assert list(told) == ["address", "version", "seconds", "size", "cluster_id", "members", "untold"]
+    assert list(told) == [
+        *("address", "version", "seconds", "answers", "size", "watched", "complete", "trouble"),
+        *("cluster_id", "members"),
+    ]
+    assert (told["complete"], told["members"][0]["told_up_to"], told["members"][0]["max_version"]) == (True, 1, 1)
     assert told["members"][0]["key_values"] == [{"key": "k", "value": "0.10", "version": 1, "status": "Set"}]
     assert Cluster.from_json(json.dumps(told)).members[0].node_id == "0.10 127.0.0.1"
 
@@ -342,7 +352,8 @@ def lists_the_ghosts(address: str, **node: Any) -> None:
     [("0.13", 1, "127.0.0.1"), ("0.13", 0, "127.0.0.1"), ("0.10", 0, "127.0.0.1"), ("0.13", 1, "[::1]")],
 )
 def test_a_real_node_lists_made_up_members_without_root(version: str, protocol: int, host: str) -> None:
-    with GossipSocket(f"{host}:0") as listening:
+    with GossipSocket(f"{host}:0") as opened:
+        listening: Any = opened
         address = f"{host}:{listening.ins.getsockname()[1]}"
         described = json.dumps(ghosts(address, 1000))
         with answering(ChitchatNode_am(cluster=described, opened_socket=listening, verbose=False)):
@@ -420,7 +431,8 @@ def test_only_syns_to_a_member_and_from_this_machine_are_answered() -> None:
     machine, request = machine_and_syn(cluster_id="test")
     assert machine.is_request(request)
     for change in ({"dst": "127.0.0.5"}, {"src": "192.0.2.1"}):
-        other = IP(**{"src": "127.0.0.9", "dst": "127.0.0.1", **change}) / request[UDP].copy()
+        ends = {"src": "127.0.0.9", "dst": "127.0.0.1", **change}
+        other = IP(src=ends["src"], dst=ends["dst"]) / request[UDP].copy()
         assert not machine.is_request(other)
     assert not machine.is_request(IP() / UDP(dport=7280) / Chitchat() / ChitchatAck())
     remote = ChitchatNode_am(cluster=ghosts(), allow_remote=True)
@@ -446,7 +458,7 @@ def test_an_answer_ends_where_a_datagram_does() -> None:
 @needs_peer
 @pytest.mark.parametrize(("version", "protocol"), [("0.13", 0), ("0.13", 1), ("0.10.1", 0)])
 def test_a_real_node_holds_the_keys_of_a_syn_ack_and_an_ack_of_ours(version: str, protocol: int) -> None:
-    ours = {"node_id": "ours", "generation_id": 3, "ip": "127.0.0.1", "port": free_port()}
+    ours: dict[str, Any] = {"node_id": "ours", "generation_id": 3, "ip": "127.0.0.1", "port": free_port()}
     first = Chitchat(version=protocol) / ChitchatSynAck(
         digest=[NodeDigest(**ours, heartbeat=5, max_version=3)],
         delta=[

@@ -9,6 +9,7 @@ import pickle
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -87,7 +88,7 @@ def test_a_message_as_a_record_and_as_json_has_the_keys_in_their_order() -> None
 
 
 def test_records_are_immutable_comparable_and_without_a_dict() -> None:
-    message = decode(bytes(FULL))
+    message: Any = decode(bytes(FULL))
     assert message == decode(bytes(FULL))
     assert hash(message) == hash(decode(bytes(FULL)))
     with pytest.raises(AttributeError):
@@ -187,14 +188,15 @@ def test_a_message_that_no_wire_can_hold_is_refused_by_encode() -> None:
 
 
 def test_a_field_added_to_a_layer_is_in_packets_records_and_json() -> None:
-    def layer(name: str, *more: object) -> type[WirePacket]:
+    def layer(name: str, *more: object) -> Any:
         fields = [
             FieldLenField("word_len", None, length_of="word", fmt="<H"),
             StringField("word", "", length_from="word_len"),
             LELongField("number", 0),
             *more,
         ]
-        return type(WirePacket)(name, (WirePacket,), {"fields_desc": fields})
+        metaclass: Any = type(WirePacket)
+        return metaclass(name, (WirePacket,), {"fields_desc": fields})
 
     before, after = layer("ToyBefore"), layer("ToyAfter", LEIntField("added", 5))
     for toy, expected in ((before, {}), (after, {"added": 9})):

@@ -10,6 +10,7 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -167,3 +168,14 @@ def eventually(check: Callable[[], Any], seconds: float = PATIENCE) -> Any:
             return value
         time.sleep(pause)
     return None
+
+
+def unread(address: str) -> int:
+    """The bytes that wait in the UDP socket at an IPv4 address with a port, as Linux counts them. On this machine."""
+    host, _, port = address.rpartition(":")
+    place = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{int(port):04X}"
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        _, local, _, _, queues, *_ = line.split()
+        if local == place:
+            return int(queues.partition(":")[2], 16)
+    raise AssertionError(f"nobody listens at {address}")

@@ -74,7 +74,7 @@ def test_each_message_has_the_verdict_of_a_node(tshark: Tshark, verdicts: list[d
 
 @every_tshark
 def test_thousands_of_malformed_messages_in_one_run(tshark: Tshark, tmp_path: Path) -> None:
-    messages = []
+    messages: list[bytes] = []
     for _, data in Mutator(seed=5):
         if len(messages) == 6000:
             break
