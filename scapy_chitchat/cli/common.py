@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 BAD_INPUT = 1
+"""The exit code where the input was bad, or the target failed."""
+
 WRONG_USAGE = 2
+"""The exit code for options and arguments that make no sense."""
+
 INTERRUPTED = 130
+"""The exit code after Ctrl-C, as of a shell: 128 and the number of SIGINT."""
 
 MOST = 10**9
 """Of seconds, messages or tries: nobody means more, and no clock or counter ends before."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Fast readers of lists of items, compiled from the layers' fields.
 
-Reading field by field costs a call and a bounds check each. A list of 1,500 digest entries, all of one shape, deserves
+Reading field by field costs a call and a bounds check each. A list of 1,500 items, all of one shape, deserves
 better: this module walks the fields of the item's layer once, joins neighbours of fixed size into one ``struct`` call,
 writes the source of a function that reads a whole list, and executes it (see source.py). ``source_of`` shows the text.
 Writers are in writers.py, readers and writers of whole messages in messages.py.

@@ -41,7 +41,7 @@ class _Absent:
 
 
 ABSENT = _Absent()
-"""Set a field to this to leave it out: ``ChitchatSyn(cluster_id_len=4, cluster_id=ABSENT)``."""
+"""Set a field to this to leave it out: ``Greeting(who_len=4, who=ABSENT)``."""
 
 
 @dataclass(frozen=True)

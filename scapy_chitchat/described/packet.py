@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Scapy packet under all of chitchat's layers.
+"""The Scapy packet under all layers of a description.
 
 Scapy remembers the bytes of a dissected packet and gives them back until it notices a change, which it does not two
 levels down; and a length that was read stays when the string it measures is edited. Here it is the other way round:

@@ -141,7 +141,7 @@ class _Probe:
         self.digests: list[float] = []  # when each answer with a digest came
         self.version = versions[0]  # of the last answer
         self.syn_is_silent = self.is_too_large = self.is_news = False
-        self.wanted: tuple[Any, ...] = (SynAck,)
+        self.wanted: tuple[type[Message], ...] = (SynAck,)
         self.garbage = self.stranger = ""
 
     # --- the course of it ---

@@ -5,8 +5,8 @@ A message is decoded to a record, the record is changed, and the record is encod
 counts follow by themselves. A message in which nothing changes keeps its very bytes.
 
 ``fill_gaps`` is for captures that begin in the middle of a cluster's life. Their deltas start behind versions that a
-fresh node never saw, and it ignores them (chitchat-behaviour: "Versions"). So what the reader holds is followed here by
-the reader's own rules, and a section that it would ignore is made to start where the reader stands.
+fresh node never saw, and it ignores them (docs/nodes.md, "What a reader does with a section"). So what the reader holds
+is followed here by the reader's own rules, and a section that it would ignore is made to start where the reader stands.
 """
 
 from __future__ import annotations

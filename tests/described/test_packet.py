@@ -7,7 +7,7 @@ import copy
 import json
 import pickle
 import random
-import time
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -507,13 +507,21 @@ def syn_with(entries: int) -> bytes:
     )
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    def once() -> float:
-        start = time.process_time()
-        call()
-        return time.process_time() - start
+def calls(work: Callable[[], Any]) -> int:
+    """How many functions are called: what the work costs, whatever else the machine does."""
+    count = 0
 
-    return min(once() for _ in range(5))
+    def called(_: Any, event: str, __: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    work()  # what is made when it is first needed does not count
+    sys.setprofile(called)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 @pytest.mark.parametrize(
@@ -526,9 +534,9 @@ def seconds(call: Callable[[], Any]) -> float:
     ],
     ids=["dissect", "build", "copy", "dissect a broken one"],
 )
-def test_time_grows_with_the_entries_and_no_faster(work: Callable[[bytes], Any]) -> None:
+def test_the_work_grows_with_the_entries_and_no_faster(work: Callable[[bytes], Any]) -> None:
     few, many = syn_with(150), syn_with(1500)
-    assert seconds(lambda: work(many)) < 25 * seconds(lambda: work(few))
+    assert calls(lambda: work(many)) < 11 * calls(lambda: work(few))
 
 
 def kept_alive(data: bytes) -> tuple[int, int]:
@@ -560,12 +568,11 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_message_whose_blocks_all_grow_to_the_limit_takes_neither_time_nor_memory(name: str) -> None:
+def test_a_message_whose_blocks_all_grow_to_the_limit_is_not_read_to_its_end(name: str) -> None:
     packed = zstandard.ZstdCompressor(level=19).compress(BOMBS[name])
     block = b"\x01" + len(packed).to_bytes(2, "little") + packed
     data = b"\x53\xb0\x01\x01" + (block * (30000 // len(block)) + b"\x00") * 2
-    start = time.process_time()
     message = Chitchat(data)
-    assert time.process_time() - start < 1
     assert bytes(message) == data
+    assert message.payload.trouble.code == "stream-limit"
     assert kept_alive(data)[1] < 200e6

