@@ -18,8 +18,11 @@ from scapy_chitchat.capture.datagrams import Counters, Datagram, DatagramReader
 from scapy_chitchat.capture.frames import CaptureError, CaptureFile, Frame, Source
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.records.checks import Finding, finding, refusal, remarks
-from scapy_chitchat.records.codec import Decoded, DecodeError, Message, decode_whole
-from scapy_chitchat.wire.protocol import MAGIC, STREAM_LIMIT, UDP_PORTS, MessageType, ProtocolVersion
+from scapy_chitchat.records.classes import Message
+from scapy_chitchat.records.codec import DecodeError, decode_whole
+from scapy_chitchat.records.makers import Decoded
+from scapy_chitchat.wire.headers import looks_like_message
+from scapy_chitchat.wire.protocol import STREAM_LIMIT, UDP_PORTS
 
 __all__ = [
     "CaptureError",
@@ -34,18 +37,6 @@ __all__ = [
     "read_datagrams",
     "read_messages",
 ]
-
-_MAGIC = MAGIC.to_bytes(2, "little")
-
-
-def looks_like_message(data: bytes, at_home: bool) -> bool:
-    """Whether a datagram is a chitchat message, by its header.
-
-    On a port where gossip is at home the magic number is enough; elsewhere version and type must be known ones.
-    """
-    if data[:2] != _MAGIC:
-        return False
-    return at_home or (len(data) > 3 and data[2] < len(ProtocolVersion) and data[3] < len(MessageType))
 
 
 class MessageFilter:

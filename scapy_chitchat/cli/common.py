@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from scapy_chitchat.net.text import printable
 
@@ -72,13 +72,11 @@ def cluster_id(value: str | None) -> str | None:
     if value is not None:
         import typer
 
+        from scapy_chitchat.records.classes import Syn
         from scapy_chitchat.records.codec import encode
-        from scapy_chitchat.records.makers import message_class
-        from scapy_chitchat.wire.layers import ChitchatSyn
 
-        syn: Any = message_class(ChitchatSyn)
         try:
-            encode(syn(0, "Syn", value, ()))
+            encode(Syn(cluster_id=value))
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     return value

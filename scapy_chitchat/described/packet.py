@@ -62,6 +62,8 @@ class WirePacket(Packet):
 
     __slots__ = ["broken", "off_wire", "trouble"]
     fields_desc: ClassVar[list[Any]] = []
+    field_docs: ClassVar[Mapping[str, str]] = {}
+    """What the values of the layer are, in a sentence each, by the names that packets and records have for them."""
     is_described: ClassVar[bool] = True
     """Whether conditions may look for a field in this layer."""
 

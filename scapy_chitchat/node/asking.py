@@ -8,46 +8,44 @@ the answer. What questions there are stands here too: they leave a node as it wa
 from __future__ import annotations
 
 import select
+import socket
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from scapy_chitchat.net.udp import Address, Line
+from scapy_chitchat.net.udp import LARGEST_DATAGRAM, Address, Line
+from scapy_chitchat.records.classes import NodeDigest, Syn, SynAck
 from scapy_chitchat.records.codec import encode
-from scapy_chitchat.records.makers import message_class
-from scapy_chitchat.wire import layers
-
-Syn: Any = message_class(layers.ChitchatSyn)
-SynAck: Any = message_class(layers.ChitchatSynAck)
 
 LOOK_UP = 0.05
 """Seconds after which, while an answer is waited for, it is looked whether there is any hope left."""
 
 Found = TypeVar("Found")
+"""What becomes of a datagram; None where it is not wanted."""
 
 
-def syn(version: int, cluster_id: str, digest: Iterable[Any] = ()) -> bytes:
+def syn(version: int, cluster_id: str, digest: Iterable[NodeDigest] = ()) -> bytes:
     """A Syn: a node of the cluster answers with a SynAck of its own digest, and of what this digest lacks.
 
     Raises ValueError for what no message can hold.
     """
-    return encode(Syn(version, "Syn", cluster_id, tuple(digest)))
+    return encode(Syn(version, cluster_id=cluster_id, digest=tuple(digest)))
 
 
-def telling_nothing(version: int, digest: Iterable[Any] = ()) -> bytes:
+def telling_nothing(version: int, digest: Iterable[NodeDigest] = ()) -> bytes:
     """A SynAck with an empty delta: a node answers it, unasked as it is, with an Ack of what this digest lacks.
 
     The Ack has no digest, so more key-values fit in than into a SynAck, and it comes from nodes whose SynAck fits no
     datagram. A node does not ask of which cluster a SynAck is. Raises ValueError for what no message can hold.
     """
-    return encode(SynAck(version, "SynAck", tuple(digest), ()))
+    return encode(SynAck(version, digest=tuple(digest)))
 
 
 def ask(
     line: Line,
     question: bytes | None,
     seconds: float,
-    wanted: Callable[[bytes, Address], Found | None],
+    wanted: Callable[[bytes, Address], Found],
     *,
     hopeless: Callable[[], bool] | None = None,
 ) -> Found | None:
@@ -76,3 +74,19 @@ def send(line: Line, data: bytes) -> None:
             return line.send(data)
         except BlockingIOError:
             select.select([], [line], [], LOOK_UP)
+
+
+def next_datagram(opened: socket.socket, until: float) -> bytes | None:
+    """The next datagram that comes to a socket; None where none comes before ``until``, a time of time.monotonic.
+
+    Raises ConnectionRefusedError where an earlier datagram reached a machine on which nobody listens.
+    """
+    while (left := until - time.monotonic()) > 0:
+        readable, _, _ = select.select([opened], [], [], left)
+        if not readable:
+            return None
+        try:
+            return opened.recv(LARGEST_DATAGRAM, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            continue  # it had a bad checksum, which shows only now
+    return None

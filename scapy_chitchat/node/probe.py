@@ -16,20 +16,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Any, cast
+from typing import TypeAlias, cast
 
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.net.targets import NoSuchHostError, addresses_of
 from scapy_chitchat.net.udp import Address, Line
 from scapy_chitchat.node.asking import ask, syn, telling_nothing
-from scapy_chitchat.node.members import BadCluster, Cluster, Member, SynAck
+from scapy_chitchat.node.members import Member, Membership
 from scapy_chitchat.node.told import Telling, ToldMember
-from scapy_chitchat.records.codec import DecodeError, Message, decode
-from scapy_chitchat.records.makers import message_class
-from scapy_chitchat.wire import layers
+from scapy_chitchat.records.classes import Ack, BadCluster, NodeDigest, SynAck
+from scapy_chitchat.records.codec import DecodeError, decode
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM, UDP_PORTS, ProtocolVersion
-
-Ack: Any = message_class(layers.ChitchatAck)
 
 MOST_ANSWERS = 4096
 """After so many answers a node is told from one that makes up ever more."""
@@ -70,7 +67,7 @@ class Answer:
     """Bytes of all answers."""
     watched: float
     """Seconds between its first digest and the last: what moved meanwhile is alive. 0 where it was not watched."""
-    cluster: Cluster
+    cluster: Membership
     """Its members, each a ToldMember."""
     trouble: str
     """Why asking ended before all was told, in one line; nothing where it did not, or where members are stuck."""
@@ -114,6 +111,9 @@ def probe(
     raise trouble or NoAnswerError(f"{target}: no address")
 
 
+_Told: TypeAlias = SynAck | Ack
+
+
 @dataclass(frozen=True)
 class _Way:
     """A way to ask: with a Syn, or with a SynAck that tells nothing, of a version."""
@@ -121,7 +121,7 @@ class _Way:
     version: int
     by_syn: bool = True
 
-    def question(self, cluster_id: str, digest: Sequence[Any]) -> bytes:
+    def question(self, cluster_id: str, digest: Sequence[NodeDigest]) -> bytes:
         return syn(self.version, cluster_id, digest) if self.by_syn else telling_nothing(self.version, digest)
 
 
@@ -140,8 +140,7 @@ class _Probe:
         self.sent = self.arrived = 0.0  # the last question, the last answer
         self.digests: list[float] = []  # when each answer with a digest came
         self.version = versions[0]  # of the last answer
-        self.syn_is_silent = self.is_too_large = self.is_news = False
-        self.wanted: tuple[type[Message], ...] = (SynAck,)
+        self.syn_is_silent = self.is_too_large = self.is_news = self.wants_acks = False
         self.garbage = self.stranger = ""
 
     # --- the course of it ---
@@ -168,7 +167,7 @@ class _Probe:
             members = self.telling.members(watched=watched > 0)
         except ValueError as error:
             raise NotChitchatError(f"{self.name} tells what no node does: {error}") from None
-        cluster = Cluster(self.cluster_id, cast("list[Member]", members))
+        cluster = Membership(self.cluster_id, cast("list[Member]", members))
         return Answer(self.name, version, seconds, self.answers, self.size, watched, cluster, trouble)
 
     def _ask_first(self) -> None:
@@ -245,7 +244,7 @@ class _Probe:
 
     # --- one question ---
 
-    def _exchange(self, *, by_syn: bool, tries: int = 0) -> Message | None:
+    def _exchange(self, *, by_syn: bool, tries: int = 0) -> _Told | None:
         """Ask for what was not told yet, several times if need be; None where nothing comes back."""
         ordered = sorted(self.versions, key=lambda version: version != self.version)
         for version in islice(cycle(ordered), tries or self.tries):
@@ -254,17 +253,17 @@ class _Probe:
                 return message
         return None
 
-    def _ask(self, way: _Way) -> Message | None:
+    def _ask(self, way: _Way) -> _Told | None:
         question = way.question(self.cluster_id, self.telling.digest())
         self.is_too_large = len(question) > MAX_DATAGRAM
         if self.is_too_large:
             return None
         if not way.by_syn:
-            self.wanted = (SynAck, Ack)
+            self.wants_acks = True
         self.sent = time.monotonic()
         return ask(self.line, question, self.timeout, self._answer)
 
-    def _answer(self, data: bytes, sender: Address) -> Message | None:
+    def _answer(self, data: bytes, sender: Address) -> _Told | None:
         """The message, if it is an answer, and not a late one that holds nothing new. Raises BadClusterError."""
         is_stranger = sender[:2] != self.line.address[:2]
         try:
@@ -280,7 +279,7 @@ class _Probe:
                 f"{self.name} is a node of another cluster than {self.cluster_id!r} (it answers BadCluster, which "
                 "does not name its own): give the cluster_id of its configuration"
             )
-        if not isinstance(message, self.wanted):
+        if not isinstance(message, (SynAck, Ack) if self.wants_acks else SynAck):
             self.garbage = f"it sent {message.type}"
             return None
         late = self.telling.is_late(message)

@@ -13,11 +13,13 @@ out of its digests long before it forgets it (after half of the grace period), s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from scapy_chitchat.node.members import Identity, KeyValue, KeyValueOp, Member, NodeDigest, NodeOp, SynAck
+from scapy_chitchat.node.members import KeyValue, Member
+from scapy_chitchat.records.classes import Ack, KeyValueOp, NodeDigest, NodeOp, SynAck
+from scapy_chitchat.records.identity import ChitchatId, id_of
+from scapy_chitchat.records.sections import Section, reached, sections
 
 
 class ToldMember(Member):
@@ -39,14 +41,14 @@ class ToldMember(Member):
 class _Copy:
     """What is known of one member."""
 
-    identity: Identity
+    identity: ChitchatId
     first_heartbeat: int | None = None
     heartbeat: int = 0
     last_gc_version: int = 0
     max_version: int = 0
     told_up_to: int = 0
     stuck: bool = False
-    ops: dict[str, Any] = field(default_factory=dict)
+    ops: dict[str, KeyValueOp] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -57,7 +59,7 @@ class _Copy:
         """How far its heartbeat has moved."""
         return self.heartbeat - (self.first_heartbeat or 0)
 
-    def take_entry(self, entry: Any) -> None:
+    def take_entry(self, entry: NodeDigest) -> None:
         """Its entry in the node's digest."""
         if entry.max_version < self.told_up_to:  # it was started again, with the same generation_id
             self._begin_anew()
@@ -69,25 +71,26 @@ class _Copy:
         if entry.last_gc_version <= self.told_up_to:
             self._collect(entry.last_gc_version)
 
-    def begins_anew(self, opening: Any) -> bool:
+    def begins_anew(self, opening: NodeOp) -> bool:
         """Whether a section is not to go on from this copy, but to take its place."""
-        collected: int = opening.last_gc_version
-        return opening.from_version_excluded == 0 and collected > max(self.told_up_to, self.last_gc_version)
+        known = max(self.told_up_to, self.last_gc_version)
+        return opening.from_version_excluded == 0 and opening.last_gc_version > known
 
-    def lies_before(self, opening: Any) -> bool:
+    def lies_before(self, opening: NodeOp) -> bool:
         """Whether a section goes on from an earlier state of this copy."""
         return opening.from_version_excluded < self.told_up_to and not self.begins_anew(opening)
 
-    def take_section(self, opening: Any, ops: list[Any]) -> bool:
+    def take_section(self, section: Section) -> bool:
         """A section of the node's delta. Whether anything in it was new."""
+        opening = section.node
         if self.begins_anew(opening):
             self._begin_anew()
         if opening.from_version_excluded > self.told_up_to:
             return False  # a gap
         before = self.told_up_to
         self._collect(opening.last_gc_version)
-        for op in ops:
-            version = op.version if isinstance(op, KeyValueOp) else op.max_version
+        for op in section.changes:
+            version = reached(op)
             if version <= self.told_up_to:
                 continue
             if isinstance(op, KeyValueOp):
@@ -123,7 +126,7 @@ class _Copy:
             stuck=self.stuck and not self.is_complete,
         )
 
-    def asked(self) -> Any:
+    def asked(self) -> NodeDigest:
         """Its entry in a digest that asks for more. What is stuck is claimed as known, so that others have the room."""
         claimed = self.max_version if self.stuck else self.told_up_to
         return NodeDigest(*self.identity, 0, self.last_gc_version, claimed)
@@ -135,41 +138,40 @@ class Telling:
     def __init__(self) -> None:
         self.has_digest = False
         """Whether it has told its members, or only key-values."""
-        self._copies: dict[Identity, _Copy] = {}
+        self._copies: dict[ChitchatId, _Copy] = {}
 
-    def hear(self, message: Any) -> bool:
+    def hear(self, message: SynAck | Ack) -> bool:
         """Take an answer, a SynAck or an Ack. Whether anything in its delta was new."""
         if isinstance(message, SynAck) and not self.is_late(message):
             self._hear_digest(message.digest)
         news = False
-        for opening, ops in _sections(message.delta):
-            news |= self._copy(opening).take_section(opening, ops)
+        for section in sections(message.delta):
+            news |= self._copy(id_of(section.node)).take_section(section)
         return news
 
-    def is_late(self, message: Any) -> bool:
+    def is_late(self, message: SynAck | Ack) -> bool:
         """Whether an answer is one to an earlier question: it begins somewhere before what has been told since."""
-        return any(self._copy(opening).lies_before(opening) for opening, _ in _sections(message.delta))
+        return any(self._copy(id_of(each.node)).lies_before(each.node) for each in sections(message.delta))
 
-    def _hear_digest(self, digest: tuple[Any, ...]) -> None:
+    def _hear_digest(self, digest: tuple[NodeDigest, ...]) -> None:
         self.has_digest = True
-        named = {_identity(entry): entry for entry in digest}
-        self._copies = {identity: self._copy(entry) for identity, entry in named.items()}
+        named = {id_of(entry): entry for entry in digest}
+        self._copies = {identity: self._copy(identity) for identity in named}
         for identity, entry in named.items():
             self._copies[identity].take_entry(entry)
 
-    def _copy(self, part: Any) -> _Copy:
-        identity = _identity(part)
+    def _copy(self, identity: ChitchatId) -> _Copy:
         return self._copies.setdefault(identity, _Copy(identity))
 
-    def is_stuck_at(self, message: Any) -> bool:
+    def is_stuck_at(self, message: SynAck | Ack) -> bool:
         """Call a member stuck if this answer begins with a section about it that has no operation. Whether it does.
 
         An answer to a question for more: its first section had all the room that there is.
         """
-        opening, ops = next(_sections(message.delta), (None, []))
-        if opening is None or ops or self._copy(opening).lies_before(opening):
+        first = next(iter(sections(message.delta)), None)
+        if first is None or first.changes or self._copy(id_of(first.node)).lies_before(first.node):
             return False
-        self._copy(opening).stuck = True
+        self._copy(id_of(first.node)).stuck = True
         return True
 
     @property
@@ -177,7 +179,7 @@ class Telling:
         """Whether there is more to ask for."""
         return any(not (copy.is_complete or copy.stuck) for copy in self._copies.values())
 
-    def digest(self) -> tuple[Any, ...]:
+    def digest(self) -> tuple[NodeDigest, ...]:
         """The digest to ask with for what was not told yet."""
         return tuple(copy.asked() for copy in self._copies.values())
 
@@ -186,7 +188,7 @@ class Telling:
 
         Raises ValueError for what no cluster can have.
         """
-        newest: dict[str, Identity] = {}
+        newest: dict[str, ChitchatId] = {}
         for identity in self._copies:
             newest[identity[0]] = max(identity, newest.get(identity[0], identity))
         living = {identity[0] for identity, copy in self._copies.items() if copy.rise > 0}
@@ -199,22 +201,3 @@ class Telling:
                 member.state = "alive" if copy.rise > 0 else "ghost" if is_ghost else "silent"
             made.append(member)
         return made
-
-
-def _identity(part: Any) -> Identity:
-    return part.node_id, part.generation_id, part.gossip_advertise_addr
-
-
-def _sections(delta: tuple[Any, ...]) -> Iterator[tuple[Any, list[Any]]]:
-    """Each Node operation with what follows it."""
-    opening: Any = None
-    ops: list[Any] = []
-    for op in delta:
-        if isinstance(op, NodeOp):
-            if opening is not None:
-                yield opening, ops
-            opening, ops = op, []
-        else:
-            ops.append(op)
-    if opening is not None:
-        yield opening, ops

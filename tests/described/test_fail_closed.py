@@ -23,7 +23,7 @@ from scapy_chitchat.described.lua import generate
 from scapy_chitchat.described.lua_kinds import CannotDescribeError
 from scapy_chitchat.described.messages import check_codes, compile_message_reader
 from scapy_chitchat.described.packet import PACKETS
-from scapy_chitchat.records import makers
+from scapy_chitchat.records import values
 from scapy_chitchat.records.checks import CODES
 from scapy_chitchat.records.codec import Codec, DecodeError
 from scapy_chitchat.records.makers import RECORDS, json_names
@@ -259,7 +259,7 @@ TABLES: dict[str, tuple[KindTable[Any], type]] = {
     "the description": (facts.FACTS, ByteField),
     "the fast reader": (compiler.ITEM_READ, ByteField),
     "the fast writer": (writers.ITEM_WRITE, ByteField),
-    "the records": (makers.IN_RECORD, ByteField),
+    "the records": (values.IN_RECORD, ByteField),
     "the dissector": (lua_kinds.LUA, ByteField),
 }
 

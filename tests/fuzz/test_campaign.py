@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from scapy_chitchat import DecodeError, decode, encode
-from scapy_chitchat.fuzz import STRATEGIES, Context, Identity, campaign
+from scapy_chitchat.fuzz import STRATEGIES, Context, campaign
 from scapy_chitchat.fuzz.building import entry, syn_ack
 from scapy_chitchat.fuzz.campaign import LEAST_WEIGHT, Campaign, Plan
 from scapy_chitchat.fuzz.target import Failure, Target
+from scapy_chitchat.records.identity import ChitchatId
 
 AWAY = "192.0.2.7:7280"
 
@@ -25,7 +26,7 @@ class QuietTarget(Target):
 
     def __init__(self, heard: Callable[[tuple[bytes, ...]], Failure | None]) -> None:
         super().__init__(("127.0.0.1", 9), cluster_id="c")
-        self.context = Context("c", Identity("own", 7, "127.0.0.1:9"))
+        self.context = Context("c", ChitchatId("own", 7, "127.0.0.1:9"))
         self._heard = heard
         self._failure: Failure | None = None
 
@@ -56,7 +57,7 @@ def far_away(data: bytes) -> bool:
 @pytest.mark.parametrize("allow_remote", [False, True])
 def test_only_a_campaign_that_may_names_other_machines(tmp_path: Path, allow_remote: bool) -> None:
     sent: list[bytes] = []
-    captured = [encode(syn_ack([entry(Identity(f"n{index}", 1, AWAY))], ())) for index in range(4)]
+    captured = [encode(syn_ack([entry(ChitchatId(f"n{index}", 1, AWAY))], ())) for index in range(4)]
     target = QuietTarget(lambda messages: sent.extend(messages))
     plan = Plan(strategies=("mutation",), cases=200, rate=1e9, allow_remote=allow_remote)
     running = Campaign(target, plan, tmp_path, captured=captured)

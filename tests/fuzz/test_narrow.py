@@ -10,9 +10,10 @@ from msgspec import structs
 
 from scapy_chitchat import DecodeError, decode, encode
 from scapy_chitchat.fuzz import narrow
-from scapy_chitchat.fuzz.building import KeyValueOp, SetMaxVersionOp, ack, entry, section, syn_ack
+from scapy_chitchat.fuzz.building import ack, entry, section, syn_ack
 from scapy_chitchat.fuzz.draw import PEOPLE
 from scapy_chitchat.fuzz.narrow import Narrower, fewest
+from scapy_chitchat.records.classes import KeyValueOp, SetMaxVersionOp
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 
 

@@ -48,7 +48,7 @@ def keys(count: int, size: int) -> dict[str, str]:
 def as_told(members: list[ToldMember]) -> dict[Any, Any]:
     """What was told of each member."""
     return {
-        member.identity: (
+        member.chitchat_id: (
             member.max_version,
             member.last_gc_version,
             {(each.key, each.value, each.version, each.status) for each in member.keys},
@@ -138,8 +138,8 @@ def test_what_fits_no_datagram_is_said_and_hides_no_other_member(version: str, p
     stuck = [each for each in answer.members if not each.complete]
     assert [(each.node_id, each.stuck, each.told_up_to, each.max_version) for each in stuck] == [("full", True, 0, 3)]
     told = as_told(answer.members)
-    told.pop(stuck[0].identity)
-    held.pop(stuck[0].identity)
+    told.pop(stuck[0].chitchat_id)
+    held.pop(stuck[0].chitchat_id)
     assert told == held
     assert (answer.trouble, answer.is_complete) == ("", False)
     assert done.returncode == 1
@@ -242,7 +242,7 @@ def settled(nodes: RunningNodes) -> list[dict[str, Any]]:
     def is_at_rest() -> bool:
         last.append(views())
         del last[0]
-        return last[0] == last[1] == last[2]
+        return bool(last[0] == last[1] == last[2])
 
     assert eventually(is_at_rest)
     return last[0]  # type: ignore[no-any-return]

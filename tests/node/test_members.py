@@ -5,30 +5,33 @@ from __future__ import annotations
 
 import pytest
 
-from scapy_chitchat import Chitchat, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, decode, encode
-from scapy_chitchat.node.members import Cluster, KeyValue, Member
+from scapy_chitchat import Chitchat, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, encode
+from scapy_chitchat.node.members import KeyValue, Member, Membership
+from scapy_chitchat.records import classes
+from scapy_chitchat.records.sections import sections
 from scapy_chitchat.wire.protocol import BLOCK_SIZE, MAX_DATAGRAM
+from tests.support.typed import decoded, of_type
 
 ADDRESS = "127.0.0.1:7280"
 KEYS = [KeyValue("a", "1", 4), KeyValue("b", "2", 6), KeyValue("c", "3", 9)]
 
 
-def syn(*digest: NodeDigest) -> object:
-    return decode(bytes(Chitchat() / ChitchatSyn(cluster_id="c", digest=list(digest))))
+def syn(*digest: NodeDigest) -> classes.Syn:
+    return decoded(classes.Syn, bytes(Chitchat() / ChitchatSyn(cluster_id="c", digest=list(digest))))
 
 
 def told(member: Member, known: int | None) -> list[tuple[object, ...]]:
     """What a reader hears of a member: the floor of each section, then the versions in it."""
     digest = [] if known is None else [NodeDigest(node_id="n", generation_id=1, max_version=known)]
-    delta = Cluster("c", [member]).answer(syn(*digest)).delta
-    return [
-        ("from", op.from_version_excluded, op.last_gc_version)
-        if hasattr(op, "node_id")
-        else ("key", op.version)
-        if hasattr(op, "key")
-        else ("max", op.max_version)
-        for op in delta
-    ]
+    heard: list[tuple[object, ...]] = []
+    for op in of_type(classes.SynAck, Membership("c", [member]).answer(syn(*digest))).delta:
+        if isinstance(op, classes.NodeOp):
+            heard.append(("from", op.from_version_excluded, op.last_gc_version))
+        elif isinstance(op, classes.KeyValueOp):
+            heard.append(("key", op.version))
+        else:
+            heard.append(("max", op.max_version))
+    return heard
 
 
 @pytest.mark.parametrize(
@@ -57,8 +60,9 @@ def test_what_another_run_of_a_node_knew_does_not_count() -> None:
         NodeDigest(node_id="n", generation_id=1, port=7281, max_version=9),
         NodeDigest(node_id="m", generation_id=1, max_version=9),
     ):
-        (section, *_) = Cluster("c", [Member("n", ADDRESS, key_values=list(KEYS))]).answer(syn(entry)).delta
-        assert section.from_version_excluded == 0
+        said = Membership("c", [Member("n", ADDRESS, key_values=list(KEYS))]).answer(syn(entry))
+        (section, *_) = sections(of_type(classes.SynAck, said).delta)
+        assert section.node.from_version_excluded == 0
 
 
 def filling(size: int) -> Member:
@@ -71,10 +75,10 @@ def filling(size: int) -> Member:
 
 def test_an_answer_ends_where_a_node_would_end_it() -> None:
     """A node counts operations as if nothing of them were compressed, and three bytes for each block's header."""
-    room = MAX_DATAGRAM - len(encode(Cluster("c", [Member("n", ADDRESS)]).answer(syn())))
+    room = MAX_DATAGRAM - len(encode(Membership("c", [Member("n", ADDRESS)]).answer(syn())))
     blocks = room // BLOCK_SIZE + 1
     fits = room - 3 * blocks
     assert (fits // BLOCK_SIZE + 1, blocks) == (4, 4), "both sizes take as many blocks"
     for size, keys in ((fits - 1, 4), (fits, 4), (fits + 1, 3), (room, 3)):
-        delta = Cluster("c", [filling(size)]).answer(syn()).delta
+        delta = of_type(classes.SynAck, Membership("c", [filling(size)]).answer(syn())).delta
         assert len(delta) - 1 == keys, size - fits

@@ -28,13 +28,14 @@ from scapy_chitchat import (
     KeyValueOp,
     NodeDigest,
     NodeOp,
-    decode,
 )
 from scapy_chitchat.integration.answering import ChitchatNode_am, GossipSocket
 from scapy_chitchat.net.targets import TargetError, split_target
-from scapy_chitchat.node.members import Cluster, KeyValue, Member
+from scapy_chitchat.node.members import KeyValue, Member, Membership
 from scapy_chitchat.node.probe import BadClusterError, NoAnswerError, NotChitchatError, ProbeError, probe
+from scapy_chitchat.records import classes
 from tests.support.peers import PATIENCE, RunningNodes, eventually, free_port, running, why_no_peer
+from tests.support.typed import decoded
 
 COMMAND = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()"]
 
@@ -217,18 +218,18 @@ def test_other_machines_are_not_asked_unless_that_is_allowed(target: str) -> Non
 def test_a_member_that_no_message_can_hold_is_refused(member: dict[str, Any], why: str) -> None:
     described = {"cluster_id": "c", "members": [{"node_id": "n", "gossip_advertise_addr": "127.0.0.1:1", **member}]}
     with pytest.raises(ValueError, match=re.escape(why)):
-        Cluster.from_json(json.dumps(described))
+        Membership.from_json(json.dumps(described))
 
 
 def test_keys_without_versions_take_the_next_ones() -> None:
     keys = [KeyValue("a", "", 3), KeyValue("b", "", 2), KeyValue("c", "")]
     member = Member("n", "127.0.0.1:1", heartbeat=2**64 - 1, key_values=keys)
     assert [each.version for each in member.keys] == [3, 2, 4]
-    machine = ChitchatNode_am(cluster=Cluster("c", [member]))
+    machine = ChitchatNode_am(cluster=Membership("c", [member]))
     request = IP(src="127.0.0.1", dst="127.0.0.1") / UDP(sport=1, dport=1) / Chitchat() / ChitchatSyn(cluster_id="c")
-    reply = decode(bytes(machine.make_reply(request)[Chitchat]))
+    reply = decoded(classes.SynAck, bytes(machine.make_reply(request)[Chitchat]))
     assert reply.digest[0].heartbeat == 2**64 - 1
-    assert [op.version for op in reply.delta[1:]] == [2, 3, 4]
+    assert [op.version for op in reply.delta if isinstance(op, classes.KeyValueOp)] == [2, 3, 4]
 
 
 def test_a_name_is_as_remote_as_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +285,7 @@ def test_the_command_prints_tables_and_json(nodes: RunningNodes) -> None:
     ]
     assert (told["complete"], told["members"][0]["told_up_to"], told["members"][0]["max_version"]) == (True, 1, 1)
     assert told["members"][0]["key_values"] == [{"key": "k", "value": "0.10", "version": 1, "status": "Set"}]
-    assert Cluster.from_json(json.dumps(told)).members[0].node_id == "0.10 127.0.0.1"
+    assert Membership.from_json(json.dumps(told)).members[0].node_id == "0.10 127.0.0.1"
 
 
 @needs_peer

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -22,9 +22,10 @@ from scapy_chitchat import (
     decode,
     encode,
 )
-from scapy_chitchat.node.members import Cluster, Member
+from scapy_chitchat.node.members import Member, Membership
 from scapy_chitchat.node.probe import probe
 from scapy_chitchat.node.told import Telling, ToldMember
+from scapy_chitchat.records import classes as records
 
 
 def syn_ack(*delta: Any, heartbeat: int = 9, gc: int = 0, max_version: int = 9) -> Any:
@@ -121,12 +122,12 @@ def test_a_section_without_operations_is_stuck_if_it_had_all_the_room() -> None:
 
 def test_who_has_left_the_digest_is_named_no_more() -> None:
     telling, _ = heard(syn_ack(*section(1, 9)))
-    telling.hear(decode(bytes(Chitchat() / ChitchatSynAck(digest=[NodeDigest(node_id="m")]))))
+    telling.hear(records.SynAck(digest=(records.NodeDigest("m", 1, "127.0.0.1:1", 1, 0, 0),)))
     assert [each.node_id for each in telling.digest()] == ["m"]
 
 
 @contextmanager
-def unreliable(cluster: Cluster, fate: str) -> Iterator[str]:
+def unreliable(cluster: Membership, fate: str) -> Iterator[str]:
     """A made-up node. Of each question it is said, in turn, what happens: answered, lost, or answered with the answer
     before first (``.``, ``x``, ``o``)."""
     with socket.socket(type=socket.SOCK_DGRAM) as opened:
@@ -143,7 +144,7 @@ def unreliable(cluster: Cluster, fate: str) -> Iterator[str]:
                     continue
                 happens = fate[count % len(fate)]
                 count += 1
-                answer = encode(cluster.answer(decode(data)))
+                answer = encode(cluster.answer(cast("records.Syn", decode(data))))
                 if happens == "o" and before:
                     opened.sendto(before, asker)
                 if happens != "x":
@@ -164,7 +165,7 @@ def unreliable(cluster: Cluster, fate: str) -> Iterator[str]:
 def test_lost_and_late_answers_cost_nothing_but_time(fate: str, version: int | None) -> None:
     values = {f"key-{number}": f"{number:04}" * 100 for number in range(400)}
     members = [Member(f"node-{number}", f"127.0.0.1:{number + 1}", key_values=dict(values)) for number in range(2)]
-    with unreliable(Cluster("c", members), fate) as target:
+    with unreliable(Membership("c", members), fate) as target:
         answer = probe(target, "c", version=version, timeout=0.2, tries=50)
     assert answer.is_complete
     assert answer.answers > 4

@@ -8,8 +8,10 @@ import struct
 import pytest
 
 from scapy_chitchat import Chitchat, ChitchatAck, DecodeError, KeyValueOp, NodeOp, decode
+from scapy_chitchat.records import classes
 from scapy_chitchat.wire.protocol import MOST_ITEMS
 from scapy_chitchat.wire.stream import split_stream
+from tests.support.typed import decoded
 
 NODE = bytes(NodeOp(node_id="n"))
 
@@ -26,7 +28,7 @@ def operations(count: int) -> bytes:
 
 
 def test_a_list_of_as_many_items_as_are_read_is_read_whole() -> None:
-    assert len(decode(ack_of(operations(MOST_ITEMS))).delta) == MOST_ITEMS
+    assert len(decoded(classes.Ack, ack_of(operations(MOST_ITEMS))).delta) == MOST_ITEMS
 
 
 def test_one_item_more_is_refused_where_it_stands() -> None:
@@ -40,7 +42,7 @@ def test_a_stream_of_as_many_bytes_as_the_limit_is_read_whole() -> None:
     delta = [NodeOp(node_id="n"), KeyValueOp(key="k", value="v" * 5000)]
     data = bytes(Chitchat() / ChitchatAck(delta=delta))
     size = sum(len(bytes(op)) for op in delta)
-    assert len(decode(data, limit=size).delta) == 2
+    assert len(decoded(classes.Ack, data, limit=size).delta) == 2
     with pytest.raises(DecodeError) as refused:
         decode(data, limit=size - 1)
     assert refused.value.code == "stream-limit"

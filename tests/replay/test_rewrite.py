@@ -17,6 +17,7 @@ from scapy_chitchat import (
     findings,
     read_messages,
 )
+from scapy_chitchat.records import classes
 from scapy_chitchat.replay.rewrite import (
     RewriteError,
     Rewriter,
@@ -27,6 +28,7 @@ from scapy_chitchat.replay.rewrite import (
     parse_address_mapping,
     parse_mapping,
 )
+from tests.support.typed import decoded, of_type
 
 DIGEST = [
     NodeDigest(node_id="a", generation_id=1, ip="10.0.0.1", port=7280, heartbeat=5, max_version=2),
@@ -76,7 +78,7 @@ def test_a_rewritten_digest_is_in_a_nodes_order() -> None:
 
 
 def test_recoding_changes_the_digest_alone() -> None:
-    old, new = decode(SYN_ACK), rewritten(SYN_ACK, version=0)
+    old, new = decoded(classes.SynAck, SYN_ACK), rewritten(SYN_ACK, version=0)
     assert (old.version, new.version) == (1, 0)
     assert (old.digest, old.delta) == (new.digest, new.delta)
     assert rewritten(encode(new), version=1) == old
@@ -84,9 +86,9 @@ def test_recoding_changes_the_digest_alone() -> None:
 
 def test_heartbeats_rise_with_each_pass_and_stop_at_the_largest() -> None:
     rewriter = Rewriter(Rewriting(heartbeat_offset=10))
-    assert [entry.heartbeat for entry in rewriter.rewrite(decode(SYN)).digest] == [15, 2**64 - 1]
+    assert [entry.heartbeat for entry in of_type(classes.Syn, rewriter.rewrite(decode(SYN))).digest] == [15, 2**64 - 1]
     rewriter.next_pass()
-    assert rewriter.rewrite(decode(SYN)).digest[0].heartbeat == 25
+    assert of_type(classes.Syn, rewriter.rewrite(decode(SYN))).digest[0].heartbeat == 25
 
 
 def test_new_generations_keep_their_order_and_rise_with_each_pass() -> None:
@@ -96,7 +98,7 @@ def test_new_generations_keep_their_order_and_rise_with_each_pass() -> None:
     assert b == a + 1
     assert first.delta[0].generation_id == a
     rewriter.next_pass()
-    assert rewriter.rewrite(decode(SYN_ACK)).digest[0].generation_id > a
+    assert of_type(classes.SynAck, rewriter.rewrite(decode(SYN_ACK))).digest[0].generation_id > a
 
 
 def test_a_generation_keeps_its_unit() -> None:
