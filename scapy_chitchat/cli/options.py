@@ -70,6 +70,16 @@ CLUSTER_ID = typer.Option(
 )
 """``--cluster-id``, of messages that are sent."""
 
+Node = Annotated[
+    str,
+    typer.Option(
+        "--node", metavar="ID", rich_help_panel=FILTERS, help="Only about this node_id; * and ? are wildcards."
+    ),
+]
+Key = Annotated[
+    str,
+    typer.Option("--key", metavar="KEY", rich_help_panel=FILTERS, help="Only with this key; * and ? are wildcards."),
+]
 Ports = Annotated[
     list[int],
     typer.Option(
@@ -128,14 +138,8 @@ class Subjects:
     """What the messages must be about."""
 
     PANEL: ClassVar = FILTERS
-    node: Annotated[
-        str,
-        typer.Option("--node", metavar="ID", help="Only about this node_id; * and ? are wildcards."),
-    ] = ""
-    key: Annotated[
-        str,
-        typer.Option("--key", metavar="KEY", help="Only with this key; * and ? are wildcards."),
-    ] = ""
+    node: Node = ""
+    key: Key = ""
     cluster: Annotated[
         str,
         typer.Option(
