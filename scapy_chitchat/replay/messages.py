@@ -30,7 +30,7 @@ from scapy_chitchat.capture import (
     MessageFilter,
     read_datagrams,
 )
-from scapy_chitchat.capture.datagrams import LINK_LAYERS
+from scapy_chitchat.capture.links import link_header
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.records.codec import HEADER_SIZE, HEADERS, Message
 from scapy_chitchat.replay.rewrite import (
@@ -270,8 +270,7 @@ class Messages:
 
     def _watched(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
-            at = LINK_LAYERS[frame.linktype](frame.data) if frame.linktype == _ETHERNET else 0
-            self._link = frame.data[: max(at, 0)]
+            self._link = link_header(frame.linktype, frame.data)
             yield frame
 
     def _glance(self, datagram: Datagram) -> tuple[bytes, str] | None:
@@ -305,7 +304,6 @@ class Messages:
             return None
 
 
-_ETHERNET = 1
 _KINDS = {header: TYPE_NAMES[layer] for header, (layer, _) in HEADERS.items()}
 
 

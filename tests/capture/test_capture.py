@@ -21,7 +21,7 @@ from scapy.utils import PcapNgWriter, PcapWriter
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, read_messages
 from scapy_chitchat.capture import CaptureError, Counters
-from scapy_chitchat.capture.datagrams import FRAGMENT_TIMEOUT, MOST_WAITING
+from scapy_chitchat.capture.reassembly import FRAGMENT_TIMEOUT, MOST_WAITING
 from tests.support import PCAPS
 
 SYN = bytes(Chitchat() / ChitchatSyn(cluster_id="c", digest=[NodeDigest(node_id="a")]))
@@ -66,7 +66,7 @@ def datagram6(payload: bytes = SYN) -> Packet:
         pytest.param(0, Loopback(type=2) / datagram(), id="BSD loopback"),
         pytest.param(0, Loopback(type=30) / datagram6(), id="BSD loopback, IPv6"),
         pytest.param(108, b"\0\0\0\2" + bytes(datagram()), id="OpenBSD loopback"),
-        pytest.param(9, PPP(b"\x00\x21" + bytes(datagram())), id="PPP, which only Scapy knows"),
+        pytest.param(9, PPP(b"\x00\x21" + bytes(datagram())), id="PPP"),
     ],
 )
 def test_link_layers_are_looked_through(linktype: int, frame: Packet | bytes) -> None:
