@@ -50,6 +50,7 @@ def _register_links() -> None:
         for bits in _CHECK_SEQUENCES:
             if bits | linktype not in known:
                 conf.l2types.register_num2layer(bits | linktype, known[linktype])
+    conf.layers.ldict.pop(__name__, None)  # explore() trips over layers outside of Scapy's own package
 
 
 _register_links()
