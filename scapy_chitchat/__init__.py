@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CaptureError as CaptureError
     from scapy_chitchat.capture import read_messages as read_messages
-    from scapy_chitchat.described.fields import ABSENT as ABSENT
-    from scapy_chitchat.described.packet import Malformed as Malformed
-    from scapy_chitchat.described.packet import UnbuildableError as UnbuildableError
+    from scapy_chitchat.described.conditions import ABSENT as ABSENT
+    from scapy_chitchat.described.malformed import Malformed as Malformed
+    from scapy_chitchat.described.unbuildable import UnbuildableError as UnbuildableError
     from scapy_chitchat.integration.answering import ChitchatNode_am as ChitchatNode_am
     from scapy_chitchat.integration.answering import GossipSocket as GossipSocket
     from scapy_chitchat.integration.session import ChitchatSession as ChitchatSession
@@ -45,8 +45,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "capture": ("CaptureError", "read_messages"),
-    "described.fields": ("ABSENT",),
-    "described.packet": ("Malformed", "UnbuildableError"),
+    "described.conditions": ("ABSENT",),
+    "described.malformed": ("Malformed",),
+    "described.unbuildable": ("UnbuildableError",),
     "integration.answering": ("ChitchatNode_am", "GossipSocket"),
     "integration.session": ("ChitchatSession",),
     "node.members": ("Cluster", "Member"),

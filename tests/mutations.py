@@ -39,9 +39,7 @@ from scapy_chitchat import (
     findings,
     read_messages,
 )
-from scapy_chitchat.described.fields import (
-    inner,
-)
+from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.lists import BlocksField, items_bytes
 from tests.support import PCAPS
 

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from scapy_chitchat.net.text import printable
 
@@ -49,15 +48,18 @@ def stop_writing() -> None:
 
 def hush_scapy() -> None:
     """Keep Scapy's own warnings off standard error: commands say what matters themselves."""
+    import logging
+
     logging.getLogger("scapy").setLevel(logging.CRITICAL)
 
 
-def check_output(write: str) -> None:
-    """Raises BadParameter where a capture is to be written to standard output."""
+def check_output(write: str) -> str:
+    """The callback of an option: a file to write. Raises BadParameter where it is standard output."""
     if write == "-":
         import typer
 
         raise typer.BadParameter("-w wants a file: standard output is for people")
+    return write
 
 
 def cluster_id(value: str | None) -> str | None:
@@ -77,6 +79,21 @@ def cluster_id(value: str | None) -> str | None:
     return value
 
 
+def is_coloured(stream: TextIO) -> bool:
+    """Whether to write colours there: to a terminal that has them (``TERM``), unless ``NO_COLOR`` asks for none."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and can_move_cursor()
+
+
+def can_move_cursor() -> bool:
+    """Whether terminals understand escape sequences, as ``TERM`` says."""
+    return os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def counted(number: int, word: str, plural: str = "") -> str:
+    """A number and what it counts: ``1 member``, ``1,200 keys``. ``plural``: where it is not ``word`` with an s."""
+    return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
 def console(*, stderr: bool = False) -> Console:
     """Where tables go: with colours on a terminal, as wide as they need to be elsewhere."""
     from rich.console import Console
@@ -85,8 +102,10 @@ def console(*, stderr: bool = False) -> Console:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
-    made = Ours(stderr=stderr, highlight=False)
-    return made if made.is_terminal else Ours(stderr=stderr, highlight=False, width=200)
+    stream = sys.stderr if stderr else sys.stdout
+    colours: Literal["auto"] | None = "auto" if is_coloured(stream) else None
+    width = None if stream.isatty() else 200
+    return Ours(stderr=stderr, highlight=False, color_system=colours, width=width)
 
 
 class Progress:
@@ -106,7 +125,8 @@ def progress_bar(title: str, total: int, *, silent: bool) -> Iterator[Progress]:
 
     ``silent``: nothing goes to standard output meanwhile.
     """
-    if total < PROGRESS_FROM or not sys.stderr.isatty() or (sys.stdout.isatty() and not silent):
+    watched = sys.stderr.isatty() and can_move_cursor()
+    if total < PROGRESS_FROM or not watched or (sys.stdout.isatty() and not silent):
         yield Progress()
         return
     from rich.console import Console

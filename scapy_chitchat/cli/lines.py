@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
+from scapy_chitchat.cli.common import is_coloured
 from scapy_chitchat.net.text import printable
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage
-    from scapy_chitchat.cli.wish import Wish
+    from scapy_chitchat.cli.options import Show
 
 TYPE_COLOURS = {"Syn": "green", "SynAck": "cyan", "Ack": "blue", "BadCluster": "magenta"}
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": None}
@@ -31,14 +32,14 @@ class Printer(Protocol):
         """No more messages: let nothing stay in a buffer."""
 
 
-def printer_for(wish: Wish) -> Printer:
+def printer_for(show: Show) -> Printer:
     """The printer that the options ask for."""
-    if wish.json:
+    if show.json:
         return JsonPrinter()
-    if wish.fields:
-        return ColumnPrinter(wish.fields)
-    if wish.prints_messages:
-        return LinePrinter(verbose=wish.verbose, explain=wish.only_findings)
+    if show.fields:
+        return ColumnPrinter(show.fields.split(","))
+    if show.prints_messages:
+        return LinePrinter(verbose=show.verbose, explain=show.findings)
     return Silent()
 
 
@@ -101,7 +102,7 @@ class ColumnPrinter:
     Several values of one name are joined by commas; objects and lists stay JSON.
     """
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         self.paths = [name.split(".") for name in names]
 
     def show(self, captured: CapturedMessage) -> None:
@@ -137,7 +138,7 @@ class LinePrinter:
     def __init__(self, *, verbose: bool, explain: bool) -> None:
         self.verbose = verbose
         self.explain = explain
-        self.colour = sys.stdout.isatty()
+        self.colour = is_coloured(sys.stdout)
         if verbose:
             self._prepare_scapy()
 

@@ -1,107 +1,185 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The options that ``read`` and ``sniff`` share: what to keep of the messages, and how to show it."""
+"""The options that commands share, each declared once: single ones as types, those that go together as groups.
+
+A command that speaks of nodes takes ``Subjects`` and ``Reading``; one that shows messages one by one takes
+``MessageOptions``, which has these and ``Show``.
+"""
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
 import typer
 
-if TYPE_CHECKING:
-    from scapy_chitchat.cli.wish import Wish
+from scapy_chitchat.cli import common
+from scapy_chitchat.wire.protocol import STREAM_LIMIT, MessageType
 
-OUTPUT, FILTERS, READING = "Output", "Filters", "Reading"
+OUTPUT, FILTERS = "Output", "Filters"
 
-
-class TypeName(str, Enum):
-    """A message type, as the protocol calls it."""
-
-    Syn = "Syn"
-    SynAck = "SynAck"
-    Ack = "Ack"
-    BadCluster = "BadCluster"
+MIB = 1024 * 1024
 
 
-def _output(default: Any, *names: str, **details: Any) -> Any:
-    return typer.Option(default, *names, rich_help_panel=OUTPUT, **details)
+# --- what the values must be ---
 
 
-def _filter(default: Any, *names: str, **details: Any) -> Any:
-    return typer.Option(default, *names, rich_help_panel=FILTERS, **details)
+def known_types(values: list[str]) -> list[str]:
+    """Names of message types as the protocol writes them, from names in any case, or lists of them with commas."""
+    known = {kind.name.lower(): kind.name for kind in MessageType}
+    wanted = [name.strip() for value in values or () for name in value.split(",") if name.strip()]
+    for name in wanted:
+        if name.lower() not in known:
+            raise typer.BadParameter(f"there is no type {name!r}; there are {', '.join(known.values())}")
+    return [known[name.lower()] for name in wanted]
 
 
-VERBOSE = _output(False, "-v", "--verbose", help="The whole tree of each message.")
-JSON = _output(False, "--json", help="A JSON object a line.")
-FIELDS = _output("", "--fields", metavar="NAME,...", help="Only these values of the JSON, tab-separated.")
-SUMMARY = _output(False, "--summary", help="Tables: types, clusters, node pairs, sizes, findings.")
-STATS = _output(False, "--stats", help="What was read: frames, fragments, losses, speed.")
-FINDINGS = _filter(False, "--findings", help="Only messages with findings, and what they are.")
-PORTS = _filter(
-    [],
-    "--port",
-    metavar="PORT",
-    min=1,
-    max=65535,
-    help="Only from or to this UDP port, and all of it (again for more).",
-)
-TYPES = _filter([], "--type", help="Only this type (again for more).")
-NODE = _filter("", "--node", metavar="ID", help="Only about this node_id; * and ? are wildcards.")
-KEY = _filter("", "--key", metavar="KEY", help="Only with this key; * and ? are wildcards.")
-CLUSTER = _filter(
-    "", "--cluster", metavar="ID", help="Only of this cluster_id, told from the last Syn between the two addresses."
-)
-DEDUP = typer.Option(
-    False, "--dedup", help="Drop IP packets captured twice (capturing on any).", rich_help_panel=READING
-)
-LIMIT = typer.Option(
-    32,
-    "--stream-limit",
-    metavar="MIB",
-    min=1,
-    help="Decompress at most this much of a stream.",
-    rich_help_panel=READING,
-)
-
-
-def wish_of(
-    *,
-    verbose: bool,
-    json: bool,
-    fields: str,
-    summary: bool,
-    stats: bool,
-    findings: bool,
-    ports: list[int],
-    types: list[TypeName],
-    node: str,
-    key: str,
-    cluster: str,
-    dedup: bool,
-    limit: int,
-) -> Wish:
-    """What these options ask for. Raises typer.BadParameter where they ask for two things at once."""
+def known_columns(value: str) -> str:
+    """The names of ``--fields``, where there are such."""
+    if not value:
+        return value
     from scapy_chitchat.cli.lines import columns
-    from scapy_chitchat.cli.wish import Wish
 
-    if json + verbose + bool(fields) > 1:
-        raise typer.BadParameter("choose one of --json, -v and --fields")
     try:
-        chosen = columns(fields) if fields else ()
+        return ",".join(columns(value))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    return Wish(
-        verbose=verbose,
-        json=json,
-        fields=chosen,
-        summary=summary,
-        stats=stats,
-        only_findings=findings,
-        ports=frozenset(ports),
-        types=frozenset(kind.value for kind in types),
-        node=node,
-        key=key,
-        cluster=cluster,
-        drop_duplicates=dedup,
-        limit=limit * 1024 * 1024,
-    )
+
+
+def _type_names() -> list[str]:
+    return [kind.name for kind in MessageType]
+
+
+# --- single options ---
+
+Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Captures; - for standard input.")]
+Write = Annotated[
+    str,
+    typer.Option("-w", "--write", metavar="FILE", callback=common.check_output, help="Write a pcapng capture."),
+]
+Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="A JSON object a line.")]
+INTERFACE = typer.Option("-i", "--interface", metavar="IFACE", help="The interface; any for all.")
+TO = typer.Option("--to", metavar="HOST:PORT", help="The node.")
+AllowRemote = Annotated[bool, typer.Option("--allow-remote", help="Reach machines other than this one, too.")]
+CLUSTER_ID = typer.Option(
+    "--cluster-id", "--cluster", metavar="ID", callback=common.cluster_id, help="The node's cluster; others refuse."
+)
+Ports = Annotated[
+    list[int],
+    typer.Option(
+        "--port",
+        metavar="PORT",
+        min=1,
+        max=65535,
+        rich_help_panel=FILTERS,
+        help="Only from or to this UDP port, and all of it (again for more).",
+    ),
+]
+Types = Annotated[
+    list[str],
+    typer.Option(
+        "--type",
+        metavar="TYPE,...",
+        callback=known_types,
+        autocompletion=_type_names,
+        rich_help_panel=FILTERS,
+        help=f"Only these types: {', '.join(_type_names())}.",
+    ),
+]
+
+
+# --- groups ---
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How frames are read, and which datagrams are taken for messages."""
+
+    PANEL: ClassVar = "Reading"
+    ports: Ports = field(default_factory=list)
+    dedup: Annotated[
+        bool,
+        typer.Option("--dedup", help="Drop IP packets captured twice (capturing on any)."),
+    ] = False
+    limit: Annotated[
+        int,
+        typer.Option(
+            "--stream-limit",
+            metavar="MIB",
+            min=1,
+            help="Decompress at most this much of a stream.",
+        ),
+    ] = STREAM_LIMIT // MIB
+
+    @property
+    def stream_limit(self) -> int:
+        """Bytes of a stream that are decompressed at the most."""
+        return self.limit * MIB
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What the messages must be about."""
+
+    PANEL: ClassVar = FILTERS
+    node: Annotated[
+        str,
+        typer.Option("--node", metavar="ID", help="Only about this node_id; * and ? are wildcards."),
+    ] = ""
+    key: Annotated[
+        str,
+        typer.Option("--key", metavar="KEY", help="Only with this key; * and ? are wildcards."),
+    ] = ""
+    cluster: Annotated[
+        str,
+        typer.Option(
+            "--cluster",
+            metavar="ID",
+            help="Only of this cluster_id, told from the last Syn between the two addresses.",
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True)
+class Show:
+    """Which messages to show, and how."""
+
+    PANEL: ClassVar = OUTPUT
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The whole tree of each message.")] = False
+    json: Json = False
+    fields: Annotated[
+        str,
+        typer.Option(
+            "--fields",
+            metavar="NAME,...",
+            callback=known_columns,
+            help="Only these values of the JSON, tab-separated.",
+        ),
+    ] = ""
+    summary: Annotated[
+        bool,
+        typer.Option("--summary", help="Tables: types, clusters, node pairs, sizes, findings."),
+    ] = False
+    stats: Annotated[
+        bool,
+        typer.Option("--stats", help="What was read: frames, fragments, losses, speed."),
+    ] = False
+    types: Types = field(default_factory=list)
+    findings: Annotated[
+        bool,
+        typer.Option("--findings", rich_help_panel=FILTERS, help="Only messages with findings, and what they are."),
+    ] = False
+
+    def __post_init__(self) -> None:
+        """Raises BadParameter where two ways to show messages are asked for at once."""
+        if self.json + self.verbose + bool(self.fields) > 1:
+            raise typer.BadParameter("choose one of --json, -v and --fields")
+
+    @property
+    def prints_messages(self) -> bool:
+        """Whether messages are shown one by one, and not only counted."""
+        return self.json or self.verbose or bool(self.fields) or not (self.summary or self.stats)
+
+
+@dataclass(frozen=True)
+class MessageOptions(Reading, Subjects, Show):
+    """All that commands take that show messages one by one."""

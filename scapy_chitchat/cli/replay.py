@@ -3,178 +3,303 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
 import typer
 
-from scapy_chitchat.cli import common
-from scapy_chitchat.cli.options import TypeName
+from scapy_chitchat.capture import CapturedMessage, CaptureError
+from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, MOST, Failure, complain, counted, hush_scapy
+from scapy_chitchat.cli.declaring import Command
+from scapy_chitchat.cli.lines import JsonPrinter, LinePrinter
+from scapy_chitchat.cli.options import (
+    CLUSTER_ID,
+    FILTERS,
+    INTERFACE,
+    OUTPUT,
+    TO,
+    AllowRemote,
+    Files,
+    Json,
+    Ports,
+    Types,
+    Write,
+)
+from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
+from scapy_chitchat.net.text import printable
+from scapy_chitchat.replay.channels import ToFile, ToInterface, ToNode, is_loopback
+from scapy_chitchat.replay.messages import (
+    REFUSED,
+    Channel,
+    Choice,
+    Messages,
+    Pace,
+    Tally,
+    play,
+)
+from scapy_chitchat.replay.rewrite import Rewriting, parse_address_mapping, parse_mapping
 
-HELP = """Send the messages of captures again: to a node, rewritten so that it takes them, with the capture's timing.
 
-All messages go to the one node, from one socket; its answers are counted, and shown with -v or --json. A message that
-nodes refuse is passed on as it is.
+@dataclass(frozen=True)
+class Where:
+    """Where the messages go."""
+
+    PANEL: ClassVar = "Where to"
+    to: Annotated[str, TO] = ""
+    write: Write = ""
+    as_captured: Annotated[
+        bool, typer.Option("--as-captured", help="Whole packets, from and to the captured addresses.")
+    ] = False
+    interface: Annotated[str, INTERFACE] = ""
+    allow_remote: AllowRemote = False
+
+    def __post_init__(self) -> None:
+        """Raises BadParameter where it is nowhere, or two places at once."""
+        if not (self.to or self.write or self.as_captured):
+            raise typer.BadParameter("say where to: --to HOST:PORT, -w FILE, or --as-captured -i IFACE")
+        if self.as_captured and (self.to or self.write):
+            raise typer.BadParameter("--as-captured goes with neither --to nor -w")
+        if self.as_captured != bool(self.interface):
+            raise typer.BadParameter("--as-captured and -i IFACE belong together")
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which messages go there."""
+
+    PANEL: ClassVar = FILTERS
+    sender: Annotated[
+        str,
+        typer.Option("--from", metavar="NODE", help="Only what this node sent: a node_id, an address, or IP:PORT."),
+    ] = ""
+    types: Types = field(default_factory=list)
+    ports: Ports = field(default_factory=list)
+    skip_refused: Annotated[bool, typer.Option("--skip-refused", help="Leave out what nodes refuse.")] = False
+
+
+@dataclass(frozen=True)
+class When:
+    """When each message goes there."""
+
+    PANEL: ClassVar = "When"
+    speed: Annotated[
+        float, typer.Option("--speed", metavar="N", min=0.001, max=MOST, help="N times as fast as captured.")
+    ] = 1.0
+    rate: Annotated[
+        float | None, typer.Option("--rate", metavar="N", min=0.001, max=MOST, help="N messages a second, evenly.")
+    ] = None
+    asap: Annotated[bool, typer.Option("--asap", help="As fast as it goes.")] = False
+    loop: Annotated[
+        int, typer.Option("--loop", metavar="N", min=0, max=MOST, help="N times over; 0: until stopped.")
+    ] = 1
+
+    def __post_init__(self) -> None:
+        """Raises BadParameter where more than one pace is asked for."""
+        if (self.speed != 1.0) + bool(self.rate) + self.asap > 1:
+            raise typer.BadParameter("choose one of --speed, --rate and --asap")
+
+    @property
+    def pace(self) -> Pace:
+        """The pace, as a channel keeps it."""
+        return Pace(speed=self.speed, rate=self.rate, asap=self.asap)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How the messages are rewritten."""
+
+    PANEL: ClassVar = "Rewriting"
+    cluster_id: Annotated[str | None, CLUSTER_ID] = None
+    map_node: Annotated[
+        list[str], typer.Option("--map-node", metavar="OLD=NEW", help="Rename a node_id (again for more).")
+    ] = field(default_factory=list)
+    map_addr: Annotated[
+        list[str],
+        typer.Option(
+            "--map-addr",
+            metavar="OLD=NEW",
+            help="Change a gossip address, IP or IP:PORT, in digests, deltas and packets (again for more).",
+        ),
+    ] = field(default_factory=list)
+    new_generation: Annotated[
+        bool,
+        typer.Option(
+            "--new-generation", help="generation_ids as if the nodes were started now; once more with each --loop."
+        ),
+    ] = False
+    heartbeat_offset: Annotated[
+        int,
+        typer.Option("--heartbeat-offset", metavar="N", help="Add N to all heartbeats; once more with each --loop."),
+    ] = 0
+    version: Annotated[
+        int | None, typer.Option("--version", metavar="0|1", min=0, max=1, help="Recode to V0 or V1.")
+    ] = None
+    fill_gaps: Annotated[
+        bool,
+        typer.Option("--fill-gaps", help="Make deltas start where a node that heard all the rest stands."),
+    ] = False
+
+    def rewriting(self) -> Rewriting:
+        """The rewriting that these ask for. Raises BadParameter for a mapping that is none."""
+        try:
+            return Rewriting(
+                cluster_id=self.cluster_id,
+                nodes=parse_mapping(self.map_node),
+                addresses=parse_address_mapping(self.map_addr),
+                new_generation=self.new_generation,
+                heartbeat_offset=self.heartbeat_offset,
+                version=self.version,
+                fill_gaps=self.fill_gaps,
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How the node's answers are shown."""
+
+    PANEL: ClassVar = OUTPUT
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="A line an answer.")] = False
+    json: Json = False
+
+    def printer(self) -> Callable[[CapturedMessage], None] | None:
+        """What shows an answer; None where none is to be shown."""
+        if self.json:
+            return JsonPrinter().show
+        return LinePrinter(verbose=False, explain=False).show if self.verbose else None
+
+
+def replay(files: Files, where: Where, which: Which, when: When, changes: Changes, answers: Answers) -> int:
+    """Send the messages of the files and say what happened. Gives the exit code."""
+    if where.write and not when.loop:
+        raise typer.BadParameter("-w with --loop 0 would never end")
+    hush_scapy()
+    stop_on_sigterm()
+    rewriting = changes.rewriting()
+    messages = Messages(
+        files,
+        rewriting=rewriting,
+        choice=Choice(frozenset(which.types), which.sender),
+        pace=when.pace,
+        passes=when.loop,
+        ports=which.ports,
+        skip_refused=which.skip_refused,
+    )
+    tally = messages.tally
+    channel = _channel(where, rewriting, tally, answers)
+    started = time.perf_counter()
+    status = StatusLine(lambda: _progress(tally, time.perf_counter() - started))
+    code = 0
+    try:
+        play(messages, channel, watch=status.update)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except CaptureError as error:
+        status.clear()
+        complain(str(error))
+        code = BAD_INPUT
+    status.clear()
+    sys.stdout.flush()
+    for line in summary(tally, where, when):
+        print(line, file=sys.stderr if answers.json else sys.stdout)
+    if messages.unused:
+        complain(f"nothing in {', '.join(files)} is called {', '.join(map(printable, sorted(messages.unused)))}")
+    if trouble := _trouble(messages, files, where, which):
+        complain(trouble)
+        code = code or BAD_INPUT
+    return code
+
+
+def _channel(where: Where, rewriting: Rewriting, tally: Tally, answers: Answers) -> Channel:
+    target = target_address(where.to, where.allow_remote) if where.to else None
+    if where.write:
+        return ToFile(where.write, rewriting, target)
+    if target:
+        return ToNode(target, tally, answers.printer())
+    interface = where.interface
+    try:
+        if not (where.allow_remote or is_loopback(interface)):
+            raise typer.BadParameter(f"packets on {interface} leave this machine: say --allow-remote if they may")
+        return ToInterface(interface, rewriting)
+    except FileNotFoundError:
+        raise Failure(f"there is no interface {interface}") from None
+    except PermissionError:
+        raise Failure("whole packets need the rights of root (CAP_NET_RAW); --to needs none") from None
+    except OSError as error:
+        raise Failure(f"{interface}: {error}") from None
+
+
+# --- what happened, in words ---
+
+
+def _progress(tally: Tally, seconds: float) -> str:
+    sent = tally.sent.total()
+    return f"{seconds:6.1f} s  {sent:,} sent, {counted(tally.answers.total(), 'answer')}, {tally.unanswered:,} open"
+
+
+def summary(tally: Tally, where: Where, when: When) -> list[str]:
+    """What was sent, and what came back."""
+    sent = tally.sent.total()
+    done = "written" if where.write else "sent"
+    speed = f", {sent / tally.seconds:,.0f} a second" if tally.seconds and not where.write else ""
+    lines = [f"{done:<11} {counted(sent, 'message')}, {counted(tally.bytes, 'byte')} in {tally.seconds:.2f} s{speed}"]
+    lines.append(f"            {_counts(tally.sent)}")
+    if tally.skipped:
+        lines.append(f"skipped     {tally.skipped.total():,}: {_counts(tally.skipped)}")
+    if where.to and not where.write:
+        want = "wants" if tally.wanted == 1 else "want"
+        lines.append(f"answered    {tally.answered:,} of {tally.wanted:,} that {want} an answer")
+        lines.append(f"BadCluster  {tally.answers['BadCluster']:,}")
+        lines.append(f"unanswered  {tally.unanswered:,}")
+        if tally.answers[REFUSED]:
+            lines.append(f"no messages {counted(tally.answers[REFUSED], 'datagram')} came back that no node would take")
+    if not (where.write or when.asap):
+        lines.append(f"latest      {tally.late * 1000:.1f} ms behind its moment")
+    return lines
+
+
+def _counts(counter: Counter[str]) -> str:
+    words = [f"{count:,} {'that nodes refuse' if name == REFUSED else name}" for name, count in counter.most_common()]
+    return ", ".join(words) or "none"
+
+
+def _trouble(messages: Messages, files: Sequence[str], where: Where, which: Which) -> str:
+    """What a person should do now, if anything."""
+    tally = messages.tally
+    if not tally.sent:
+        if which.sender and messages.senders.met:
+            met = ", ".join(printable(name) for name in sorted(messages.senders.met)[:20])
+            return f"{printable(which.sender)} sent nothing in {', '.join(files)}; there are {met}"
+        return f"no chitchat messages to send in {', '.join(files)}"
+    if where.write or not where.to or not tally.wanted:
+        return ""
+    if tally.nobody and not tally.answers:
+        return f"nothing listens at {where.to}"
+    if tally.answers["BadCluster"] and tally.answers["BadCluster"] >= tally.sent["Syn"]:
+        return f"the node at {where.to} is of another cluster: say its name with --cluster-id"
+    return "" if tally.answers else f"nothing at {where.to} answered"
+
+
+COMMAND = Command(
+    replay,
+    more="""
+All messages go to the one node (--to), from one socket; its answers are counted, and shown with -v or --json. A message
+that nodes refuse is passed on as it is.
 
 A node ignores a delta that starts behind a version that it never had. For a capture that begins in the middle of a
 cluster's life, --fill-gaps makes deltas start where the node stands.
-
-Examples:
-
-  scapy-chitchat replay --to 127.0.0.1:7280 --cluster-id laptop capture.pcap
-
-  scapy-chitchat replay --to 127.0.0.1:7280 --speed 10 --map-node indexer-0=a --map-addr 10.0.0.1=127.0.0.2 capture.pcap
-
-  scapy-chitchat replay --to 127.0.0.1:7280 --version 0 --new-generation --fill-gaps capture.pcap
-
-  scapy-chitchat replay -w rewritten.pcapng --cluster-id laptop capture.pcap
-
-  scapy-chitchat replay --as-captured -i lo --loop 0 --rate 1000 capture.pcap
-"""
-
-WHERE, WHICH, WHEN, REWRITING, OUTPUT = "Where to", "Which", "When", "Rewriting", "Output"
-
-
-def add_to(app: typer.Typer) -> None:
-    """Make this a command of ``app``."""
-    app.command(help=HELP, no_args_is_help=True)(replay)
-
-
-def replay(
-    files: list[str] = typer.Argument(..., metavar="FILE", help="Captures; - for standard input."),
-    to: str = typer.Option("", "--to", metavar="HOST:PORT", help="The node.", rich_help_panel=WHERE),
-    write: str = typer.Option(
-        "", "-w", "--write", metavar="FILE", help="Write a pcapng capture instead of sending.", rich_help_panel=WHERE
+""",
+    examples=(
+        "scapy-chitchat replay --to 127.0.0.1:7280 --cluster-id laptop capture.pcap",
+        "scapy-chitchat replay --to 127.0.0.1:7280 --speed 10 \\\n"
+        "    --map-node indexer-0=a --map-addr 10.0.0.1=127.0.0.2 capture.pcap",
+        "scapy-chitchat replay --to 127.0.0.1:7280 --version 0 --new-generation \\\n    --fill-gaps capture.pcap",
+        "scapy-chitchat replay -w rewritten.pcapng --cluster-id laptop capture.pcap",
+        "scapy-chitchat replay --as-captured -i lo --loop 0 --rate 1000 capture.pcap",
     ),
-    as_captured: bool = typer.Option(
-        False,
-        "--as-captured",
-        help="Whole packets, from and to the captured addresses.",
-        rich_help_panel=WHERE,
-    ),
-    interface: str = typer.Option(
-        "", "-i", "--interface", metavar="IFACE", help="The interface of --as-captured.", rich_help_panel=WHERE
-    ),
-    allow_remote: bool = typer.Option(
-        False, "--allow-remote", help="Let packets leave this machine.", rich_help_panel=WHERE
-    ),
-    sender: str = typer.Option(
-        "",
-        "--from",
-        metavar="NODE",
-        help="Only what this node sent: a node_id, an address, or IP:PORT.",
-        rich_help_panel=WHICH,
-    ),
-    types: list[TypeName] = typer.Option([], "--type", help="Only this type (again for more).", rich_help_panel=WHICH),
-    ports: list[int] = typer.Option(
-        [], "--port", metavar="PORT", help="Only from or to this UDP port, and all of it.", rich_help_panel=WHICH
-    ),
-    skip_refused: bool = typer.Option(
-        False, "--skip-refused", help="Leave out what nodes refuse.", rich_help_panel=WHICH
-    ),
-    speed: float = typer.Option(
-        1.0,
-        "--speed",
-        metavar="N",
-        min=0.001,
-        max=common.MOST,
-        help="N times as fast as captured.",
-        rich_help_panel=WHEN,
-    ),
-    rate: float = typer.Option(
-        None,
-        "--rate",
-        metavar="N",
-        min=0.001,
-        max=common.MOST,
-        help="N messages a second, evenly.",
-        rich_help_panel=WHEN,
-    ),
-    asap: bool = typer.Option(False, "--asap", help="As fast as it goes.", rich_help_panel=WHEN),
-    loop: int = typer.Option(
-        1, "--loop", metavar="N", min=0, max=common.MOST, help="N times over; 0: until stopped.", rich_help_panel=WHEN
-    ),
-    cluster_id: str = typer.Option(
-        None,
-        "--cluster-id",
-        "--cluster",
-        metavar="ID",
-        callback=common.cluster_id,
-        help="The cluster_id of all Syns.",
-        rich_help_panel=REWRITING,
-    ),
-    map_node: list[str] = typer.Option(
-        [], "--map-node", metavar="OLD=NEW", help="Rename a node_id (again for more).", rich_help_panel=REWRITING
-    ),
-    map_addr: list[str] = typer.Option(
-        [],
-        "--map-addr",
-        metavar="OLD=NEW",
-        help="Change a gossip address, IP or IP:PORT, in digests, deltas and packets (again for more).",
-        rich_help_panel=REWRITING,
-    ),
-    new_generation: bool = typer.Option(
-        False,
-        "--new-generation",
-        help="generation_ids as if the nodes were started now; once more with each --loop.",
-        rich_help_panel=REWRITING,
-    ),
-    heartbeat_offset: int = typer.Option(
-        0,
-        "--heartbeat-offset",
-        metavar="N",
-        help="Add N to all heartbeats; once more with each --loop.",
-        rich_help_panel=REWRITING,
-    ),
-    version: int = typer.Option(
-        None, "--version", metavar="0|1", min=0, max=1, help="Recode to V0 or V1.", rich_help_panel=REWRITING
-    ),
-    fill_gaps: bool = typer.Option(
-        False,
-        "--fill-gaps",
-        help="Make deltas start where a node that heard all the rest stands.",
-        rich_help_panel=REWRITING,
-    ),
-    verbose: bool = typer.Option(False, "-v", "--verbose", help="A line an answer.", rich_help_panel=OUTPUT),
-    json: bool = typer.Option(False, "--json", help="Answers as JSON, an object a line.", rich_help_panel=OUTPUT),
-) -> None:
-    """Check the options against each other, and replay."""
-    from scapy_chitchat.cli.replaying import Wish, replay_files
-    from scapy_chitchat.replay.messages import Choice, Pace
-    from scapy_chitchat.replay.rewrite import Rewriting, parse_address_mapping, parse_mapping
-
-    if not (to or write or as_captured):
-        raise typer.BadParameter("say where to: --to HOST:PORT, -w FILE, or --as-captured -i IFACE")
-    if as_captured and (to or write):
-        raise typer.BadParameter("--as-captured goes with neither --to nor -w")
-    if as_captured != bool(interface):
-        raise typer.BadParameter("--as-captured and -i IFACE belong together")
-    common.check_output(write)
-    if (speed != 1.0) + bool(rate) + asap > 1:
-        raise typer.BadParameter("choose one of --speed, --rate and --asap")
-    if write and not loop:
-        raise typer.BadParameter("-w with --loop 0 would never end")
-    try:
-        rewriting = Rewriting(
-            cluster_id=cluster_id,
-            nodes=parse_mapping(map_node),
-            addresses=parse_address_mapping(map_addr),
-            new_generation=new_generation,
-            heartbeat_offset=heartbeat_offset,
-            version=version,
-            fill_gaps=fill_gaps,
-        )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    wish = Wish(
-        to=to,
-        write=write,
-        interface=interface,
-        allow_remote=allow_remote,
-        choice=Choice(frozenset(kind.value for kind in types), sender),
-        ports=tuple(ports),
-        skip_refused=skip_refused,
-        pace=Pace(speed=speed, rate=rate, asap=asap),
-        passes=loop,
-        rewriting=rewriting,
-        verbose=verbose,
-        json=json,
-    )
-    raise typer.Exit(replay_files(files, wish))
+)

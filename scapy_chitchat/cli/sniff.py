@@ -1,81 +1,179 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``scapy-chitchat sniff -i IFACE``."""
+"""``scapy-chitchat sniff -i IFACE``: the messages that pass an interface."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
 import typer
 
-from scapy_chitchat.cli import common, options
+from scapy_chitchat.capture import CaptureError, Frame
+from scapy_chitchat.capture.live import ANY, Interface
+from scapy_chitchat.capture.writing import CaptureWriter
+from scapy_chitchat.cli.common import BAD_INPUT, MOST, Failure, complain, counted, hush_scapy, stop_writing
+from scapy_chitchat.cli.declaring import Command
+from scapy_chitchat.cli.options import INTERFACE, MessageOptions, Write
+from scapy_chitchat.cli.showing import Output, messages_in
+from scapy_chitchat.wire.protocol import UDP_PORTS
 
-HELP = """Show the chitchat messages that pass an interface: a line a message.
 
+@dataclass(frozen=True)
+class Capture:
+    """Where to look, for how long, and what to keep."""
+
+    PANEL: ClassVar = "Capture"
+    interface: Annotated[str, INTERFACE]
+    write: Write = ""
+    count: Annotated[
+        int,
+        typer.Option("-c", "--count", metavar="N", min=0, max=MOST, help="Stop after N messages."),
+    ] = 0
+    seconds: Annotated[
+        float,
+        typer.Option("--seconds", metavar="S", min=0, max=MOST, help="Stop after so many seconds."),
+    ] = 0
+    any_port: Annotated[
+        bool,
+        typer.Option("--any-port", help="Messages on any UDP port, known by their header."),
+    ] = False
+
+
+def sniff(capture: Capture, wish: MessageOptions) -> int:
+    """Show the messages that pass the interface until told to stop. Gives the exit code."""
+    if capture.any_port and wish.ports:
+        raise typer.BadParameter("choose one of --port and --any-port")
+    hush_scapy()
+    stop = _Stop(capture.seconds)
+    code = 0
+    with ExitStack() as opened:
+        interface = opened.enter_context(_open(capture, wish))
+        keep = opened.enter_context(CaptureWriter(capture.write, interface.linktype)) if capture.write else None
+        output = Output(wish)
+        _say_that_it_runs(capture)
+        try:
+            _show(capture, messages_in(_frames(interface, stop, output, keep), output), output)
+        except CaptureError as error:
+            complain(str(error))
+            code = BAD_INPUT
+        except BrokenPipeError:
+            stop_writing()
+            return 0
+        _, dropped = interface.statistics()
+    output.tables(dropped)
+    if dropped and not wish.stats:
+        complain(f"the kernel dropped {counted(dropped, 'frame')}: they came faster than they could be shown")
+    if not output.counts.messages and not code:
+        complain(_nothing_seen(capture, wish, output))
+    return code
+
+
+def _show(capture: Capture, messages: Iterator[Any], output: Output) -> None:
+    for shown, captured in enumerate(messages, start=1):
+        output.show(captured)
+        if shown == capture.count:
+            break
+    output.flush()
+
+
+def _frames(interface: Interface, stop: _Stop, output: Output, keep: CaptureWriter | None) -> Iterator[Frame]:
+    """The frames until it is time to stop. In quiet moments everything is written out."""
+    for frame in interface:
+        if stop.before(time.time_ns() if frame is None else frame.time):
+            return
+        if frame is None:
+            output.flush()
+            if keep:
+                keep.flush()
+            continue
+        if keep:
+            keep.write(frame.data, frame.time)
+        yield frame
+
+
+class _Stop:
+    """When to stop: in time, or on Ctrl-C or SIGTERM, which are only noted, so that nothing is left half done.
+
+    What passed before that moment is still shown; who cannot wait for it presses Ctrl-C again.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._moment = time.time_ns() + int(seconds * 1e9) if seconds else None
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, self._note)
+
+    def _note(self, *_: Any) -> None:
+        self._moment = time.time_ns()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
+
+    def before(self, nanoseconds: int) -> bool:
+        """Whether to stop at this time of the clock."""
+        return self._moment is not None and nanoseconds >= self._moment
+
+
+def _open(capture: Capture, wish: MessageOptions) -> Interface:
+    ports = () if capture.any_port else wish.ports or UDP_PORTS
+    try:
+        return Interface(capture.interface, ports)
+    except CaptureError as error:
+        raise Failure(str(error)) from None
+    except PermissionError:
+        raise Failure(f"capturing needs the right to (CAP_NET_RAW): {_remedy(capture.interface)}") from None
+
+
+def _remedy(interface: str) -> str:
+    """What a person without the right to capture can do here."""
+    tcpdump = shutil.which("tcpdump")
+    if tcpdump and _may_capture(tcpdump):
+        return f"tcpdump may, so run: tcpdump -i {interface} -w - udp | scapy-chitchat read -"
+    if shutil.which("sudo"):
+        return f"run it with sudo, as in: sudo {sys.argv[0]} sniff -i {interface}"
+    python = os.path.realpath(sys.executable)
+    return f"run it as root, or have root give this Python the right: setcap cap_net_raw=ep {python}"
+
+
+def _may_capture(program: str) -> bool:
+    """Whether a program file gives more rights than its user has: as capabilities, or because it is setuid."""
+    try:
+        return "security.capability" in os.listxattr(program) or bool(os.stat(program).st_mode & 0o4000)
+    except OSError:
+        return False
+
+
+def _say_that_it_runs(capture: Capture) -> None:
+    if sys.stderr.isatty():
+        where = "all interfaces" if capture.interface == ANY else capture.interface
+        complain(f"listening on {where}; Ctrl-C stops")
+
+
+def _nothing_seen(capture: Capture, wish: MessageOptions, output: Output) -> str:
+    """What to say when there was no message at all."""
+    what = f"no chitchat messages on {capture.interface}"
+    if output.counters.old:
+        return f"{what}, but {counted(output.counters.old, 'datagram')} that may be of chitchat before 0.8"
+    if capture.any_port:
+        return f"{what}, in {counted(output.counters.datagrams, 'UDP datagram')}"
+    ports = " and ".join(map(str, sorted(wish.ports or UDP_PORTS)))
+    return f"{what} from or to UDP port {ports}; --port names another, --any-port looks at all"
+
+
+COMMAND = Command(
+    sniff,
+    more="""
 What goes from or to ports 7280 and 10000 is looked at; --port names others, --any-port looks at all UDP. Fragments are
 put together. Stop it with Ctrl-C.
-
-Examples:
-
-  sudo scapy-chitchat sniff -i eth0
-
-  sudo scapy-chitchat sniff -i any --dedup --json --node indexer-0 | jq .delta
-
-  sudo scapy-chitchat sniff -i lo --port 7281 -w gossip.pcapng --seconds 60 --summary --stats
-"""
-
-CAPTURE = "Capture"
-
-
-def add_to(app: typer.Typer) -> None:
-    """Make this a command of ``app``."""
-    app.command(help=HELP, no_args_is_help=True)(sniff)
-
-
-def sniff(
-    interface: str = typer.Option(..., "-i", "--interface", metavar="IFACE", help="The interface; any for all."),
-    write: str = typer.Option(
-        "", "-w", "--write", metavar="FILE", help="Keep what was seen as a pcapng file.", rich_help_panel=CAPTURE
+""",
+    examples=(
+        "sudo scapy-chitchat sniff -i eth0",
+        "sudo scapy-chitchat sniff -i any --dedup --json --node indexer-0",
+        "sudo scapy-chitchat sniff -i lo --port 7281 -w gossip.pcapng --seconds 60",
     ),
-    count: int = typer.Option(
-        0, "-c", "--count", metavar="N", min=0, max=common.MOST, help="Stop after N messages.", rich_help_panel=CAPTURE
-    ),
-    seconds: float = typer.Option(
-        0, "--seconds", metavar="S", min=0, max=common.MOST, help="Stop after so many seconds.", rich_help_panel=CAPTURE
-    ),
-    any_port: bool = typer.Option(
-        False, "--any-port", help="Messages on any UDP port, known by their header.", rich_help_panel=CAPTURE
-    ),
-    verbose: bool = options.VERBOSE,
-    json: bool = options.JSON,
-    fields: str = options.FIELDS,
-    summary: bool = options.SUMMARY,
-    stats: bool = options.STATS,
-    findings: bool = options.FINDINGS,
-    ports: list[int] = options.PORTS,
-    types: list[options.TypeName] = options.TYPES,
-    node: str = options.NODE,
-    key: str = options.KEY,
-    cluster: str = options.CLUSTER,
-    dedup: bool = options.DEDUP,
-    limit: int = options.LIMIT,
-) -> None:
-    """Check the options against each other, and sniff."""
-    from scapy_chitchat.cli.sniffing import Capture, sniff_interface
-
-    common.check_output(write)
-    if any_port and ports:
-        raise typer.BadParameter("choose one of --port and --any-port")
-    wish = options.wish_of(
-        verbose=verbose,
-        json=json,
-        fields=fields,
-        summary=summary,
-        stats=stats,
-        findings=findings,
-        ports=ports,
-        types=types,
-        node=node,
-        key=key,
-        cluster=cluster,
-        dedup=dedup,
-        limit=limit,
-    )
-    raise typer.Exit(sniff_interface(Capture(interface, write, count, seconds, any_port), wish))
+)

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from scapy_chitchat.cli.common import Failure
+from scapy_chitchat.cli.common import Failure, can_move_cursor
 from scapy_chitchat.wire.protocol import UDP_PORTS
 
 EVERY_SECONDS = 0.2
@@ -23,7 +23,7 @@ class StatusLine:
     def __init__(self, text: Callable[[], str]) -> None:
         """``text`` gives the line when it is to be shown."""
         self._text = text
-        self._shown = sys.stderr.isatty()
+        self._shown = sys.stderr.isatty() and can_move_cursor()
         self._next = time.monotonic() + EVERY_SECONDS
 
     def update(self) -> None:

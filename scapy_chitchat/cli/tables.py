@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scapy_chitchat.cli.common import console
@@ -12,7 +13,16 @@ from scapy_chitchat.records.checks import CODES
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage, Counters
-    from scapy_chitchat.cli.wish import Counts
+
+
+@dataclass
+class Counts:
+    """Messages met, whether shown or not."""
+
+    messages: int = 0
+    refused: int = 0
+    """Of these, the ones that a node refuses."""
+
 
 MOST_CLUSTERS = 20
 """Clusters that are listed; the rest is summed up in one row."""

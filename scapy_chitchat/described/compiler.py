@@ -1,43 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fast readers and writers of lists of items, compiled from the layers' fields.
+"""Fast readers of lists of items, compiled from the layers' fields.
 
 Reading field by field costs a call and a bounds check each. A list of 1,500 digest entries, all of one shape, deserves
 better: this module walks the fields of the item's layer once, joins neighbours of fixed size into one ``struct`` call,
-writes the source of a function that reads a whole list, and executes it, as the standard library's dataclasses do with
-their methods. ``source_of`` shows the text.
+writes the source of a function that reads a whole list, and executes it (see source.py). ``source_of`` shows the text.
+Writers are in writers.py, readers and writers of whole messages in messages.py.
 
-What a compiled reader makes of an item is up to its maker: packet.py makes Scapy packets, records.py makes records;
-both are read by the same code.
+What a compiled reader makes of an item is up to its maker: packet.py makes Scapy packets, records make records; both
+are read by the same code.
 
 The compiled code does not say what is wrong. Where a reader meets anything odd it raises StuckError, and the caller
-reads on from that item carefully (see cursor.py), which gives the exact place and reason. Likewise a writer raises one
-of FAST_WRITE_FAILED where a value is not a plain one, and the caller lets the packet build itself.
+reads on from that item carefully (see cursor.py), which gives the exact place and reason.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import repeat
 from typing import Any, Protocol
 
-from scapy.fields import ConditionalField
+from scapy.fields import ByteField, FieldLenField, LEIntField, LELongField, LEShortField
 from scapy.packet import Packet
 
+from scapy_chitchat.described.facts import FACTS
 from scapy_chitchat.described.fields import (
     AddressField,
     IPVersionField,
     KnownByteField,
-    PackedField,
+    MagicField,
     PortField,
     StringField,
     TagField,
-    measured_by,
 )
+from scapy_chitchat.described.kinds import KindTable, place_of
 from scapy_chitchat.described.lists import FAST_READ_FAILED, ItemsField, StuckError
+from scapy_chitchat.described.source import Source
 from scapy_chitchat.net.addresses import ADDRESS_SIZES
-from scapy_chitchat.wire.protocol import MOST_ITEMS
 
 ListReader = Callable[[bytes, int, "int | None"], "tuple[list[Any], int]"]
 """Reads items of ``data`` from ``pos``: ``count`` of them, or to the end. Gives the items and where they end.
@@ -50,46 +50,12 @@ class Maker(Protocol):
 
     joins_ports: bool
     """Whether the bytes of an address come with those of the port behind it."""
-    text_errors: str
-    """What is made of text that is no UTF-8 when it is written, as ``str.encode`` has it."""
 
     def expression(self, layer: type[Packet], source: Source) -> str:
         """Python for the item; the values are variables with the names of the fields."""
 
-    def address(self, field: AddressField, source: Source) -> str | None:
+    def address(self, field: Any, source: Source) -> str | None:
         """Python for an address whose bytes are in ``ip_raw``; None where ``expression`` sees to it."""
-
-    def opening(self, layer: type[Packet], source: Source) -> None:
-        """Code at the start of a writer that makes ready what ``value`` names, or raises ValueError."""
-
-    def value(self, field: Any, source: Source) -> str:
-        """Python for the value of ``field`` of ``item``; for an address the bytes."""
-
-
-class Source:
-    """Lines of Python and the names they use. The code's own names begin with ``_``, fields have theirs."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.names: dict[str, Any] = {}
-        self.depth = 0
-
-    def add(self, line: str) -> None:
-        """One line at the present depth."""
-        self.lines.append("    " * self.depth + line)
-
-    def name(self, value: Any, hint: str) -> str:
-        """The name under which the code can use ``value``."""
-        for name, known in self.names.items():
-            if known is value:
-                return name
-        name = f"{hint}_{len(self.names)}"
-        self.names[name] = value
-        return name
-
-    def text(self) -> str:
-        """The source."""
-        return "\n".join(self.lines) + "\n"
 
 
 class _ByLength(dict[int, Any]):
@@ -107,10 +73,10 @@ class _ByLength(dict[int, Any]):
         return unpack
 
 
-def _form(field: Any) -> str:
+def form_of(field: Any) -> str:
     """The letter of a number's ``struct`` format. Raises TypeError for another byte order than the protocol's."""
     if field.sz > 1 and field.fmt[0] != "<":
-        raise TypeError(f"{field.name}: not little-endian, so no fast way")
+        raise TypeError(f"{place_of(field)}: not little-endian, so no fast way")
     return field.fmt[-1]  # type: ignore[no-any-return]
 
 
@@ -124,7 +90,7 @@ def _unpackers_by_length(behind: str) -> _ByLength:
     return _ByLength(behind)
 
 
-class _Run:
+class Run:
     """Neighbouring fields that one ``unpack_from`` reads: maybe a string first, then fields of fixed size.
 
     One of these may be an address. It has one of two sizes, and what is behind it moves with it: the code takes it for
@@ -162,7 +128,7 @@ class _Run:
         self.forms.append("{address}s")
         self.targets.append(f"{field.name}_raw")
 
-    def add_port(self, field: PortField) -> None:
+    def add_port(self) -> None:
         """The port behind the address, as bytes of the same piece."""
         self.forms[-1] = "{address_and_port}s"
 
@@ -177,6 +143,13 @@ class _Run:
                 self._choose(self.address, sizes)
         self._begin()
 
+    def finish(self) -> None:
+        """Flush, and have the code stand behind the run."""
+        self.flush()
+        if self.offset:
+            self.source.add(f"_pos += {self.offset}")
+            self.offset = 0
+
     def _format(self, address_size: int) -> str:
         return "".join(self.forms).format(address=address_size, address_and_port=address_size + 2)
 
@@ -190,6 +163,8 @@ class _Run:
         at = f"_pos + {self.offset}" if self.offset else "_pos"
         if self.targets:
             self.source.add(f"{', '.join(self.targets)}, = {unpack}(_data, {at})")
+        else:
+            self.source.add(f"if {at} + {struct.calcsize('<' + form)} > len(_data):", "    raise ValueError")
 
     def _advance(self, address_size: int) -> None:
         """Stand behind the run: a fixed one is only counted, behind a string ``_pos`` must move."""
@@ -215,43 +190,106 @@ class _Run:
         self.offset = 0
 
 
+class Reading:
+    """The source of a reader as it grows, field by field.
+
+    ``needed`` are the names of the computed fields whose values others need; ``afterwards`` the lines that make values
+    of what was read, which stand behind all reading; ``streams`` the variables of streams, by the list that they hold.
+    """
+
+    def __init__(self, source: Source, maker: Maker, fields: Sequence[Any], *, lenient: bool) -> None:
+        self.source = source
+        self.maker = maker
+        self.lenient = lenient
+        self.run = Run(source)
+        self.needed = {name for field in fields for name in FACTS.of(field).needs(field)}
+        self.afterwards: list[str] = []
+        self.streams: dict[str, str] = {}
+
+    def number(self, field: Any, *, wanted: bool = True) -> None:
+        """A number, in a variable of its name where it is ``wanted``."""
+        self.run.add(form_of(field), field.name if wanted else None)
+
+    def refuse_unless(self, condition: str) -> None:
+        """Values for which this Python does not hold are odd; a lenient reader takes them."""
+        if not self.lenient:
+            self.afterwards += [f"if not ({condition}):", "    raise ValueError"]
+
+    def finish(self) -> None:
+        """Behind the last field."""
+        self.run.finish()
+        self.source.add(*self.afterwards)
+
+
+def _read_number(field: Any, reading: Reading) -> None:
+    reading.number(field)
+
+
+def _read_computed(field: Any, reading: Reading) -> None:
+    reading.number(field, wanted=field.name in reading.needed)
+
+
+def _read_tag(field: Any, reading: Reading) -> None:
+    reading.number(field, wanted=False)  # it was looked at to find the layer
+
+
+def _read_known(field: Any, reading: Reading) -> None:
+    reading.number(field)
+    reading.refuse_unless(f"{field.name} in {reading.source.name(field.i2s, 'known')}")
+
+
+def _read_magic(field: Any, reading: Reading) -> None:
+    reading.number(field)
+    reading.refuse_unless(f"{field.name} == {int(field.default)}")
+
+
+def _read_string(field: Any, reading: Reading) -> None:
+    reading.run.add_string(field)
+    errors = "'utf-8', 'surrogateescape'" if reading.lenient else ""
+    reading.afterwards.append(f"{field.name} = {field.name}.decode({errors})")
+
+
+def _read_address(field: Any, reading: Reading) -> None:
+    reading.run.add_address(field)
+    text = reading.maker.address(field, reading.source)
+    if text is not None:
+        reading.afterwards.append(f"{field.name} = {text}")
+
+
+def _read_port(field: Any, reading: Reading) -> None:
+    if reading.maker.joins_ports:
+        reading.run.add_port()
+    else:
+        reading.number(field)
+
+
+ITEM_READ: KindTable[Callable[[Any, Reading], None]] = KindTable(
+    "the fast reader",
+    {
+        ByteField: _read_number,
+        LEShortField: _read_number,
+        LEIntField: _read_number,
+        LELongField: _read_number,
+        FieldLenField: _read_computed,
+        IPVersionField: _read_computed,
+        PortField: _read_port,
+        TagField: _read_tag,
+        KnownByteField: _read_known,
+        MagicField: _read_magic,
+        StringField: _read_string,
+        AddressField: _read_address,
+    },
+)
+"""How each kind of field of an item is read fast."""
+
+
 def _add_item(layer: type[Packet], source: Source, maker: Maker, lenient: bool) -> None:
     """Code that reads one item of ``layer``, moves behind it and appends it to the list."""
-    run = _Run(source)
-    fields = list(layer.fields_desc)
-    used_lengths = {field.length_from for field in fields if isinstance(field, StringField)}
-    used_versions = {field.version_from for field in fields if isinstance(field, AddressField)}
-    conversions: list[str] = []
-    for field in fields:
-        if isinstance(field, (ConditionalField, PackedField, ItemsField)):
-            raise TypeError(f"{layer.__name__}.{field.name}: no reader of lists can be compiled for such a field")
-        if isinstance(field, StringField):
-            run.add_string(field)
-            conversions.append(f"{field.name} = {field.name}.decode({_ERRORS if lenient else ''})")
-        elif isinstance(field, AddressField):
-            run.add_address(field)
-            text = maker.address(field, source)
-            if text is not None:
-                conversions.append(f"{field.name} = {text}")
-        elif isinstance(field, PortField) and maker.joins_ports:
-            run.add_port(field)
-        elif measured_by(field):
-            run.add(_form(field), field.name if field.name in used_lengths | used_versions else None)
-        elif isinstance(field, TagField):
-            run.add(_form(field), None)
-        else:
-            run.add(_form(field), field.name)
-            if isinstance(field, KnownByteField) and not lenient:
-                conversions += [f"if {field.name} not in {source.name(field.i2s, 'known')}:", "    raise ValueError"]
-    run.flush()
-    if run.offset:
-        source.add(f"_pos += {run.offset}")
-    for line in conversions:
-        source.add(line)
+    reading = Reading(source, maker, layer.fields_desc, lenient=lenient)
+    for field in layer.fields_desc:
+        ITEM_READ.of(field, layer)(field, reading)
+    reading.finish()
     source.add(f"_append({maker.expression(layer, source)})")
-
-
-_ERRORS = "'utf-8', 'surrogateescape'"
 
 
 def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Source:
@@ -262,17 +300,11 @@ def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Sour
     source = Source()
     source.add("def read_list(_data, _pos, _count):")
     source.depth = 1
-    source.add("_items = []")
-    source.add("_append = _items.append")
-    source.add("_end = len(_data)")
-    source.add("_at = _pos")
-    source.add("try:")
+    source.add("_items = []", "_append = _items.append", "_end = len(_data)", "_at = _pos", "try:")
     source.depth = 2
-    source.add(f"for _ in {source.name(repeat, 'repeat')}(None, {MOST_ITEMS} if _count is None else _count):")
+    source.add(f"for _ in {source.name(repeat, 'repeat')}(None, {field.most} if _count is None else _count):")
     source.depth = 3
-    source.add("_at = _pos")
-    source.add("if _pos >= _end:")
-    source.add("    break")
+    source.add("_at = _pos", "if _pos >= _end:", "    break")
     if not field.by_tag:
         _add_item(field.layers[0], source, maker, lenient)
     for index, (tag, layer) in enumerate(field.by_tag.items()):
@@ -283,11 +315,9 @@ def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Sour
         _add_item(layer, source, maker, lenient)
         source.depth -= 1
     if field.by_tag:
-        source.add("else:")
-        source.add("    raise ValueError")
+        source.add("else:", "    raise ValueError")
     source.depth = 2
-    source.add("if len(_items) != _count if _count is not None else _pos < _end:")
-    source.add("    raise ValueError")
+    source.add("if len(_items) != _count if _count is not None else _pos < _end:", "    raise ValueError")
     source.depth = 1
     source.add(f"except {source.name(FAST_READ_FAILED, 'failures')}:")
     source.add(f"    raise {source.name(StuckError, 'StuckError')}(_items, _at) from None")
@@ -298,74 +328,7 @@ def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Sour
 def compile_list_reader(field: ItemsField, maker: Maker, *, lenient: bool = False) -> ListReader:
     """A function that reads all items of ``field`` at once, a lenient one whatever their values.
 
-    Raises TypeError where a layer has a field for which there is no fast way.
+    Raises UnknownKindError where a layer has a field of a kind for which there is no rule.
     """
     source = source_of(field, maker, lenient=lenient)
-    names = dict(source.names)
-    exec(compile(source.text(), f"<reader of {field.name}>", "exec"), names)  # noqa: S102
-    return names["read_list"]  # type: ignore[no-any-return]
-
-
-# --- writers ---
-
-FAST_WRITE_FAILED = (struct.error, ValueError, TypeError, AttributeError, LookupError)
-"""What a compiled writer raises where a value is not as a node would have it."""
-
-ItemWriter = Callable[[Any], bytes]
-
-
-def writer_source(layer: type[Packet], maker: Maker) -> Source:
-    """The source of the writer of one item of ``layer``."""
-    source = Source()
-    source.add("def write(_item):")
-    source.depth = 1
-    maker.opening(layer, source)
-    parts: list[str] = []
-    forms: list[str] = []
-    values: list[str] = []
-
-    def flush() -> None:
-        if forms:
-            pack = source.name(_packer("<" + "".join(forms)), "pack")
-            parts.append(f"{pack}({', '.join(values)})")
-            forms.clear()
-            values.clear()
-
-    for field in layer.fields_desc:
-        if isinstance(field, StringField):
-            source.add(f"{field.name} = {maker.value(field, source)}.encode('utf-8', {maker.text_errors!r})")
-        elif isinstance(field, AddressField):
-            source.add(f"{field.name} = {maker.value(field, source)}")
-    for field in layer.fields_desc:
-        if isinstance(field, (StringField, AddressField)):
-            flush()
-            parts.append(field.name)
-            continue
-        forms.append(_form(field))
-        measured = measured_by(field)
-        if isinstance(field, TagField):
-            values.append(f"{field.default:d}")
-        elif isinstance(field, IPVersionField):
-            values.append(f"6 if len({measured}) == 16 else 4")
-        elif measured:
-            values.append(f"len({measured})")
-        else:
-            values.append(maker.value(field, source))
-    flush()
-    source.add(f"return {' + '.join(parts)}")
-    return source
-
-
-_packers: dict[str, Any] = {}
-
-
-def _packer(form: str) -> Any:
-    return _packers.setdefault(form, struct.Struct(form).pack)
-
-
-def compile_writer(layer: type[Packet], maker: Maker) -> ItemWriter:
-    """A function that gives the bytes of one item of ``layer``."""
-    source = writer_source(layer, maker)
-    names = dict(source.names)
-    exec(compile(source.text(), f"<writer of {layer.__name__}>", "exec"), names)  # noqa: S102
-    return names["write"]  # type: ignore[no-any-return]
+    return source.function("read_list", f"reader of {field.name}")  # type: ignore[no-any-return]

@@ -13,9 +13,12 @@ notes it for a lenient one, which wants to show as much as there is.
 from __future__ import annotations
 
 import struct
-from typing import Any
+import sys
+from typing import Any, Protocol
 
-from scapy_chitchat.wire.protocol import STREAM_LIMIT
+from scapy.packet import Packet
+
+from scapy_chitchat.described.codes import FIELD_SHORT
 
 
 class BreakOff(ValueError):
@@ -58,7 +61,7 @@ class Cursor:
         base: int = 0,
         stream: str | None = None,
         strict: bool = False,
-        limit: int = STREAM_LIMIT,
+        limit: int = sys.maxsize,
         refusals: list[BreakOff] | None = None,
     ) -> None:
         self.data = data
@@ -100,7 +103,7 @@ class Cursor:
         if not self.refusals:
             self.refusals.append(trouble)
 
-    def take(self, size: int, name: str, code: str = "field-short") -> bytes:
+    def take(self, size: int, name: str, code: str = FIELD_SHORT) -> bytes:
         """The next ``size`` bytes, which field ``name`` wants. Raises BreakOff where there are fewer."""
         if size > self.left():
             raise self.break_off(code, f"{name} needs {size:,} bytes, {self.left():,} are left")
@@ -108,7 +111,7 @@ class Cursor:
         self.pos = start + size
         return self.data[start : self.pos]
 
-    def unpack(self, form: struct.Struct, name: str, code: str = "field-short") -> Any:
+    def unpack(self, form: struct.Struct, name: str, code: str = FIELD_SHORT) -> Any:
         """The next value of ``form``, which field ``name`` wants."""
         return form.unpack(self.take(form.size, name, code))[0]
 
@@ -134,3 +137,26 @@ class Scope:
                 return scope.values[name]
             scope = scope.outer
         return default
+
+
+class Sink(Protocol):
+    """What a careful read fills: Scapy packets or plain records."""
+
+    def make(self, layer: type[Packet], values: dict[str, Any]) -> Any:
+        """An item of ``layer`` with these values."""
+
+    def make_block(self, layer: type[Packet], values: dict[str, Any]) -> Any:
+        """A block of a compressed stream of ``layer`` with these values."""
+
+    def leftover(self, trouble: BreakOff, rest: bytes) -> Any:
+        """What stands in a list for bytes that could not be read; None for nothing."""
+
+    def read_list(self, field: Any, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+        """The items of ``field`` in one go, and where they end. Raises StuckError where anything is odd."""
+
+
+class LenientSink(Sink, Protocol):
+    """A sink for a lenient reader."""
+
+    def read_list_leniently(self, field: Any, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
+        """As read_list, whatever the values: one that a node refuses has been noted before."""

@@ -1,167 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fields that chitchat's layers need beyond Scapy's own.
+"""The fields that a described protocol needs beyond Scapy's own.
 
 Each says by named parameters what it is: where its length comes from, which value of which field makes it appear, which
-finding a refused value is. So a program can read the description as well as a person: the compiler of the fast readers
-and the generator of the Wireshark dissector walk these parameters, and there is no function in them to run.
+finding a refused value is. So a program can read the description as well as a person: the compilers of fast readers and
+writers and the generator of the Wireshark dissector walk these parameters, and there is no function in them to run.
 
-A field of ours has ``pull``, its careful reader (see cursor.py), next to Scapy's ``addfield``, its writer. Stock fields
-of a fixed size are pulled by their ``struct`` format. Fields that hold lists of packets are in lists.py.
+A field of ours has ``pull``, its careful reader (see careful.py), next to Scapy's ``addfield``, its writer. Fields that
+hold lists of packets are in lists.py.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
-from scapy.fields import (
-    ByteEnumField,
-    ByteField,
-    ConditionalField,
-    Field,
-    FieldLenField,
-    LEShortField,
-    RawVal,
-    StrLenField,
-)
+from scapy.fields import ByteEnumField, ByteField, Field, LEShortField, RawVal, StrLenField
 from scapy.packet import Packet
 from scapy.volatile import RandChoice, RandIP, RandIP6, RandNum, RandString, VolatileValue
 
-from scapy_chitchat.described.cursor import BreakOff, Cursor, Scope
+from scapy_chitchat.described.codes import BAD_UTF8, BLOCK_SHORT, FIELD_SHORT, STRING_SHORT
+from scapy_chitchat.described.conditions import ABSENT
+from scapy_chitchat.described.cursor import Cursor, Scope, Sink
 from scapy_chitchat.net.addresses import ADDRESS_SIZES, address_bytes, address_text
-from scapy_chitchat.wire.stream import decompress_block
-
-
-class _Absent:
-    """The value of a field that is not on the wire at all: a message that broke off before it, or one made so."""
-
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(())
-
-    def command(self, json: bool = False) -> str | None:
-        """How Scapy writes it: its name in Python, null in JSON."""
-        return None if json else repr(self)
-
-    def __copy__(self) -> _Absent:
-        return self
-
-    def __deepcopy__(self, memo: object) -> _Absent:
-        return self
-
-    def __reduce__(self) -> str:
-        return "ABSENT"
-
-
-ABSENT = _Absent()
-"""Set a field to this to leave it out: ``ChitchatSyn(cluster_id_len=4, cluster_id=ABSENT)``."""
-
-
-@dataclass(frozen=True)
-class When:
-    """The condition of a field: field ``field``, of this layer or the nearest one below, has the value ``equals``.
-
-    A layer that stands alone, with no such field anywhere below it, is read and built as if it were ``assumed``.
-    """
-
-    field: str
-    equals: int
-    assumed: int = 0
-
-    def holds(self, value: Any) -> bool:
-        """Whether ``value``, the present value of the field, meets the condition."""
-        return bool((self.assumed if value is None or value is ABSENT else value) == self.equals)
-
-    def in_scope(self, scope: Scope) -> bool:
-        """Whether the values read so far meet the condition."""
-        return self.holds(scope.get(self.field))
-
-    def __call__(self, pkt: Packet) -> bool:
-        """Whether a packet, or the nearest layer below it that has the field, meets the condition."""
-        layer: Packet | None = pkt
-        while layer is not None and not isinstance(layer.fieldtype.get(self.field), KnownByteField):
-            layer = layer.underlayer  # IP has a version, too, but not one of the protocol's
-        return self.holds(None if layer is None else layer.getfieldval(self.field))
-
-
-@dataclass(frozen=True)
-class Unless(When):
-    """The opposite of When: the field has any other value."""
-
-    def holds(self, value: Any) -> bool:
-        """Whether ``value``, the present value of the field, meets the condition."""
-        return not super().holds(value)
-
-
-class Sink(Protocol):
-    """What a careful read fills: Scapy packets or plain records."""
-
-    def make(self, layer: type[Packet], values: dict[str, Any]) -> Any:
-        """An item of ``layer`` with these values."""
-
-    def leftover(self, trouble: BreakOff, rest: bytes) -> Any:
-        """What stands in a list for bytes that could not be read; None for nothing."""
-
-    def read_list(self, field: Any, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
-        """The items of ``field`` in one go, and where they end. Raises StuckError where anything is odd."""
-
-
-class LenientSink(Sink, Protocol):
-    """A sink for a lenient reader."""
-
-    def read_list_leniently(self, field: Any, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
-        """As read_list, whatever the values: one that a node refuses has been noted before."""
-
-
-def inner(field: Any) -> Any:
-    """The field itself, without its condition."""
-    return field.fld if isinstance(field, ConditionalField) else field
-
-
-def condition(field: Any) -> When | None:
-    """When the field is on the wire; None where it always is."""
-    return cast(When, field.cond) if isinstance(field, ConditionalField) else None
-
-
-def is_present(field: Any, scope: Scope) -> bool:
-    """Whether ``field`` is on the wire, given the values around it."""
-    when = condition(field)
-    return when is None or when.in_scope(scope)
-
-
-def _pull(field: Any, cursor: Cursor, scope: Scope, sink: Sink) -> Any:
-    if hasattr(field, "pull"):
-        return field.pull(cursor, scope, sink)
-    return cursor.unpack(field.struct, field.name)
-
-
-def pull_fields(layer: type[Packet], cursor: Cursor, scope: Scope, sink: Sink) -> None:
-    """Read the fields of ``layer`` into ``scope.values``.
-
-    Raises BreakOff where they cannot be read on; the fields not reached are then ABSENT in the values.
-    """
-    fields = iter(layer.fields_desc)
-    for field in fields:
-        if not is_present(field, scope):
-            continue
-        try:
-            scope.values[field.name] = _pull(inner(field), cursor, scope, sink)
-        except BreakOff as trouble:
-            cursor.note(trouble)  # before those of what was in the blocks: a node unpacks all before it looks inside
-            scope.values.setdefault(field.name, ABSENT)
-            for later in fields:
-                if is_present(later, scope):
-                    held = later.name in scope.held and not cursor.strict
-                    scope.values[later.name] = _pull(later, cursor, scope, sink) if held else ABSENT
-            raise
 
 
 class MagicField(LEShortField):
@@ -206,7 +68,7 @@ class KnownByteField(ByteEnumField):
         enum: Any,
         *,
         refused_as: str,
-        short_as: str = "field-short",
+        short_as: str = FIELD_SHORT,
         breaks: bool = False,
     ) -> None:
         super().__init__(name, default, enum)
@@ -271,11 +133,11 @@ class StringField(StrLenField):
     def pull(self, cursor: Cursor, scope: Scope, sink: Sink) -> str:
         """The text; invalid UTF-8 as surrogate escapes."""
         at = cursor.pos
-        data = cursor.take(scope.get(self.length_from), self.name, "string-short")
+        data = cursor.take(scope.get(self.length_from), self.name, STRING_SHORT)
         try:
             return str(data, "utf-8")
         except UnicodeDecodeError as error:
-            cursor.refuse("bad-utf8", f"{self.name} is no UTF-8: {error.reason}", at + error.start)
+            cursor.refuse(BAD_UTF8, f"{self.name} is no UTF-8: {error.reason}", at + error.start)
             return utf8_text(data)
 
     def h2i(self, pkt: Packet | None, x: Any) -> Any:
@@ -400,20 +262,47 @@ class PortField(LEShortField):
     """The port of the socket address whose IP address stands before it."""
 
 
-class PackedField(StrLenField):
-    """The bytes of a block, as on the wire; where ``zstd`` holds they hold compressed data."""
+class UnpackError(ValueError):
+    """Packed bytes cannot be unpacked; the message says why."""
 
-    __slots__ = ["zstd"]
+
+Unpacker = Callable[[bytes], bytes]
+"""What packed bytes hold. Raises UnpackError where a node could not tell."""
+
+
+def as_is(data: bytes) -> bytes:
+    """What bytes hold that are not packed: themselves."""
+    return data
+
+
+class PackedField(StrLenField):
+    """The bytes of a block, as on the wire. How they are packed is the value of field ``packed_as``.
+
+    ``packings`` has the unpacker of each value, ``as_is`` for what is not packed.
+    """
+
+    __slots__ = ["packed_as", "packings", "refused_as"]
     length_from: Any
 
-    def __init__(self, name: str, default: bytes, *, length_from: str, zstd: When) -> None:
+    def __init__(
+        self,
+        name: str,
+        default: bytes,
+        *,
+        length_from: str,
+        packed_as: str,
+        packings: Mapping[int, Unpacker],
+        refused_as: str,
+    ) -> None:
         super().__init__(name, default)
         self.length_from = length_from
-        self.zstd = zstd
+        self.packed_as = packed_as
+        self.packings = {int(value): unpack for value, unpack in packings.items()}
+        self.refused_as = refused_as
 
     def pull(self, cursor: Cursor, scope: Scope, sink: Sink) -> bytes:
         """The bytes as on the wire."""
-        return cursor.take(scope.get(self.length_from), self.name, "block-short")
+        return cursor.take(scope.get(self.length_from), self.name, BLOCK_SHORT)
 
     def any2i(self, pkt: Packet | None, x: Any) -> Any:
         """Bytes of whatever kind, or text, as ``bytes``."""
@@ -434,9 +323,8 @@ class PackedField(StrLenField):
         return len(self.i2m(pkt, x))
 
     def unpacked(self, scope: Scope) -> bytes:
-        """What the bytes hold. Raises ZstdError where a node could not tell."""
-        data: bytes = scope.get(self.name)
-        return decompress_block(data) if self.zstd.in_scope(scope) else data
+        """What the bytes hold. Raises UnpackError where a node could not tell."""
+        return self.packings[scope.get(self.packed_as)](scope.get(self.name))
 
 
 class NoteField(Field[str, bytes]):
@@ -452,12 +340,3 @@ class NoteField(Field[str, bytes]):
 
     def randval(self) -> None:  # type: ignore[override]
         """Nothing."""
-
-
-def measured_by(field: Any) -> str | None:
-    """The name of the field that ``field`` is computed from, or None where it is not computed."""
-    if isinstance(field, FieldLenField):
-        return field.length_of or field.count_of
-    if isinstance(field, IPVersionField):
-        return field.version_of
-    return getattr(field, "holds", None)  # blocks, see lists.py

@@ -8,27 +8,21 @@ field, and the compiled reader goes on behind it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
-from scapy.fields import Field, PacketListField, RawVal
+from scapy.fields import Field, FieldLenField, PacketListField, RawVal
 from scapy.packet import Packet
 
-from scapy_chitchat.described.cursor import BreakOff, Cursor, Scope
-from scapy_chitchat.described.fields import (
-    ABSENT,
-    BYTES,
-    LenientSink,
-    PackedField,
-    Sink,
-    TagField,
-    When,
-    condition,
-    inner,
-    pull_fields,
-)
-from scapy_chitchat.wire.protocol import MOST_ITEMS
-from scapy_chitchat.wire.stream import ZstdError, split_stream
+from scapy_chitchat.described.careful import CAREFUL, pull_fields
+from scapy_chitchat.described.codes import STREAM_LIMIT
+from scapy_chitchat.described.conditions import ABSENT, When, condition, inner, is_in
+from scapy_chitchat.described.cursor import BreakOff, Cursor, LenientSink, Scope, Sink
+from scapy_chitchat.described.facts import FACTS, Facts
+from scapy_chitchat.described.fields import BYTES, KnownByteField, PackedField, UnpackError
+from scapy_chitchat.described.kinds import place_of
 
 FAST_READ_FAILED = (struct.error, ValueError, LookupError)
 """What a compiled reader raises where the bytes are not as a node would write them."""
@@ -54,23 +48,31 @@ def _as_list(pkt: Packet | None, x: Any) -> Any:
     return items
 
 
+Splitter = Callable[[bytes], Sequence["tuple[int, bytes]"]]
+"""The blocks, as type and data, into which a writer cuts a stream, without the closing one."""
+
+
 class BlocksField(Field[Any, bytes]):
     """The blocks of a compressed stream as they are on the wire, to the first for which ``last`` holds.
 
-    Decompressed and put together they hold the items of field ``holds``. None means made from those items by a node's
-    own rule.
+    Unpacked and put together they hold the items of field ``holds``. None means made from those items by a node's own
+    rule, which is ``split``. A block is its type, and, but for the last one, a length and the packed data.
     """
 
-    __slots__ = ["block", "holds", "last"]
+    __slots__ = ["block", "data", "holds", "kind", "last", "length", "split"]
     islist = 1
     holds_packets = 1
     block: Any
 
-    def __init__(self, name: str, default: None, block: type[Packet], *, holds: str, last: When) -> None:
+    def __init__(
+        self, name: str, default: None, block: type[Packet], *, holds: str, last: When, split: Splitter
+    ) -> None:
         super().__init__(name, default)
         self.block = block
         self.holds = holds
         self.last = last
+        self.split = split
+        self.kind, self.length, self.data = _parts_of_block(block, last)
 
     def pull(self, cursor: Cursor, scope: Scope, sink: Sink) -> list[Any]:
         """The blocks. What they hold is left in the scope for the field that they hold."""
@@ -85,9 +87,10 @@ class BlocksField(Field[Any, bytes]):
             try:
                 pull_fields(self.block, cursor, within, sink)
             except BreakOff as trouble:
-                _keep_what_was_read(blocks, self.block, values, sink, trouble, cursor)
+                made = partial(sink.make_block, self.block, values)
+                _keep_what_was_read(blocks, made, values, sink, trouble, cursor)
                 raise
-            blocks.append(sink.make(self.block, values))
+            blocks.append(sink.make_block(self.block, values))
             finished = self.last.in_scope(within)
             if not finished:
                 held.add(within, at)
@@ -113,15 +116,32 @@ class BlocksField(Field[Any, bytes]):
 
     def make(self, stream: bytes) -> list[Packet]:
         """A stream of items as the blocks that a node would make of it, the closing one included."""
-        blocks = [self.block(type=int(kind), data=data) for kind, data in split_stream(stream)]
-        return [*blocks, self.block(**{self.last.field: self.last.equals})]
+        kind, data = self.kind.name, self.data.name
+        blocks = [self.block(**{kind: int(kind_of), data: packed}) for kind_of, packed in self.split(stream)]
+        return [*blocks, self.block(**{kind: self.last.equals})]
 
     def encode(self, stream: bytes) -> bytes:
         """The bytes of those blocks."""
-        kind, length, _ = map(inner, self.block.fields_desc)
-        pack = length.struct.pack
-        blocks = [bytes((kind_of,)) + pack(len(data)) + data for kind_of, data in split_stream(stream)]
-        return b"".join([*blocks, kind.struct.pack(self.last.equals)])
+        pack = self.length.struct.pack
+        blocks = [bytes((kind_of,)) + pack(len(data)) + data for kind_of, data in self.split(stream)]
+        return b"".join([*blocks, bytes((self.last.equals,))])
+
+
+def _parts_of_block(block: type[Packet], last: When) -> tuple[KnownByteField, Any, PackedField]:
+    """Type, length and data. Raises TypeError for a block that is made otherwise, or that cannot always be unpacked."""
+    parts = list(map(inner, block.fields_desc))
+    if [type(part) for part in parts] != [KnownByteField, FieldLenField, PackedField]:
+        raise TypeError(f"{block.__name__}: a block is a KnownByteField, a FieldLenField and a PackedField")
+    kind, length, data = parts
+    if not kind.breaks or last.field != kind.name:
+        raise TypeError(f"{place_of(kind, block)}: what breaks off where it is unknown, and says which block is last")
+    if (data.length_from, length.length_of) != (length.name, data.name):
+        raise TypeError(f"{place_of(length, block)}: is not the length of {data.name}")
+    for field in block.fields_desc[1:]:
+        when = condition(field, block)
+        if when is None or any(when.holds(value) == last.holds(value) for value in kind.i2s):
+            raise TypeError(f"{place_of(field, block)}: not there exactly when the block is not the last")
+    return kind, length, data
 
 
 def items_bytes(items: Any) -> bytes:
@@ -154,15 +174,13 @@ class HeldStream:
         if self.trouble:
             return
         try:
-            parts = map(inner, self.field.block.fields_desc)
-            packed = next(part for part in parts if isinstance(part, PackedField))
-            self.data += packed.unpacked(scope)
-        except ZstdError as error:
-            self.stop("bad-zstd", f"{self.field.holds}: {error}", at)
+            self.data += self.field.data.unpacked(scope)
+        except UnpackError as error:
+            self.stop(self.field.data.refused_as, f"{self.field.holds}: {error}", at)
         if len(self.data) > self.cursor.limit:
             del self.data[self.cursor.limit :]
             reason = f"{self.field.holds} holds more than {self.cursor.limit:,} bytes, the rest is left"
-            self.stop("stream-limit", reason, at)
+            self.stop(STREAM_LIMIT, reason, at)
 
     def stop(self, code: str, reason: str, at: int) -> None:
         """Nothing after this can be joined to the stream."""
@@ -173,11 +191,11 @@ class HeldStream:
 
 
 def _keep_what_was_read(
-    items: list[Any], layer: type[Packet], values: dict[str, Any], sink: Sink, trouble: BreakOff, cursor: Cursor
+    items: list[Any], made: Callable[[], Any], values: dict[str, Any], sink: Sink, trouble: BreakOff, cursor: Cursor
 ) -> None:
-    """Put the readable start of a broken item into its list, and the rest behind it."""
+    """Put the readable start of a broken item into its list, as it is ``made``, and the rest behind it."""
     if any(value is not ABSENT for value in values.values()):
-        items.append(sink.make(layer, values))
+        items.append(made())
     rest = sink.leftover(trouble, cursor.data[cursor.pos :])
     if rest is not None:
         items.append(rest)
@@ -189,10 +207,14 @@ class ItemsField(PacketListField):
     """A list of items of one layer, or of several told apart by their first byte.
 
     Where ``blocks_from`` names a field that is on the wire, the items are what its blocks hold and take no bytes of
-    their own; otherwise they stand here, as many as ``count_from`` says.
+    their own; otherwise they stand here, as many as ``count_from`` says. ``in_version`` has the layers of the items in
+    messages whose header has another ``version`` than those that ``layers`` are for: an item has no conditions, so
+    that one straight run of code can read it. More items than ``most`` are not read.
+
+    Raises TypeError for layers that cannot be items.
     """
 
-    __slots__ = ["blocks_from", "by_tag", "layers", "refused_as"]
+    __slots__ = ["blocks_from", "by_tag", "in_version", "layers", "most", "refused_as"]
     count_from: Any
 
     def __init__(
@@ -200,16 +222,37 @@ class ItemsField(PacketListField):
         name: str,
         layers: Sequence[type[Packet]],
         *,
-        blocks_from: str,
+        blocks_from: str = "",
         count_from: str | None = None,
-        refused_as: str = "bad-tag",
+        refused_as: str = "",
+        in_version: Mapping[int, Sequence[type[Packet]]] | None = None,
+        most: int = sys.maxsize,
     ) -> None:
         super().__init__(name, [], layers[0])
         self.layers = tuple(layers)
-        self.by_tag = {tag.default: layer for layer in layers if isinstance(tag := layer.fields_desc[0], TagField)}
+        self.by_tag = _layers_by_tag(name, layers)
         self.blocks_from = blocks_from
         self.count_from = count_from
         self.refused_as = refused_as
+        self.most = most
+        self.in_version: dict[int, ItemsField] = {
+            int(version): ItemsField(
+                name, others, blocks_from=blocks_from, count_from=count_from, refused_as=refused_as, most=most
+            )
+            for version, others in (in_version or {}).items()
+        }
+        if self.by_tag and not refused_as:
+            raise TypeError(f"{name}: refused_as must say which finding an unknown tag is")
+
+    def in_messages_of(self, version: int | None) -> ItemsField:
+        """The field as it is in messages of a version; None where there is no header that says so."""
+        return self if version is None else self.in_version.get(version, self)
+
+    def all_layers(self) -> list[type[Packet]]:
+        """The layers of the items in all versions."""
+        return list(
+            dict.fromkeys([*self.layers, *(each for other in self.in_version.values() for each in other.layers)])
+        )
 
     def any2i(self, pkt: Packet | None, x: Any) -> Any:
         """A list from a list or one item; None is no items."""
@@ -225,12 +268,13 @@ class ItemsField(PacketListField):
 
     def pull(self, cursor: Cursor, scope: Scope, sink: Sink) -> list[Any]:
         """The items; behind the last readable one what the sink makes of the rest."""
+        items_of = self.in_messages_of(scope.get(VERSION))
         held = scope.held.get(self.name)
         if held is None:
-            return self._pull_items(cursor, scope, sink, scope.get(self.count_from))
+            return items_of._pull_items(cursor, scope, sink, scope.get(self.count_from))
         within = Cursor(bytes(held.data), stream=self.name, strict=cursor.strict, refusals=cursor.refusals)
         try:
-            items = self._pull_items(within, scope, sink, None)
+            items = items_of._pull_items(within, scope, sink, None)
         except BreakOff:
             if cursor.strict:
                 raise
@@ -258,14 +302,14 @@ class ItemsField(PacketListField):
         values: dict[str, Any] = {}
         layer = self.layers[0]
         try:
-            if len(items) >= MOST_ITEMS:
-                raise cursor.break_off("stream-limit", f"{self.name} has more than {MOST_ITEMS:,} items")
+            if len(items) >= self.most:
+                raise cursor.break_off(STREAM_LIMIT, f"{self.name} has more than {self.most:,} items")
             layer = self.layer_at(cursor)
             pull_fields(layer, cursor, Scope(values, scope), sink)
         except BreakOff as trouble:
             if not cursor.strict:
                 cursor.note(trouble)
-                _keep_what_was_read(items, layer, values, sink, trouble, cursor)
+                _keep_what_was_read(items, partial(sink.make, layer, values), values, sink, trouble, cursor)
             raise
         return sink.make(layer, values)
 
@@ -281,7 +325,45 @@ class ItemsField(PacketListField):
 
     def addfield(self, pkt: Packet, s: bytes, val: Any) -> bytes:
         """The items' bytes, unless they are in the blocks."""
-        when = condition(pkt.get_field(self.blocks_from))
-        if when is None or when(pkt):
-            return s
-        return s + items_bytes(val)
+        in_blocks = self.blocks_from and is_in(pkt.get_field(self.blocks_from), pkt)
+        return s if in_blocks else s + items_bytes(val)
+
+
+VERSION = "version"
+"""The field of a message's header by which its body, or an item's layer, may differ."""
+
+
+def _layers_by_tag(name: str, layers: Sequence[type[Packet]]) -> dict[int, type[Packet]]:
+    """The layers by the values of their first fields, where these are tags.
+
+    Raises TypeError where layers cannot be told apart, or where one could not be read straight through.
+    """
+    for layer in layers:
+        for field in layer.fields_desc:
+            if condition(field, layer) is not None:
+                reason = f"items of {name} have no conditions; give the field another layer by in_version"
+                raise TypeError(f"{place_of(inner(field), layer)}: {reason}")
+    tags = {layer: layer.fields_desc[0] for layer in layers if FACTS.of(layer.fields_desc[0], layer).is_tag}
+    by_tag = {int(cast(Any, tag).default): layer for layer, tag in tags.items()}
+    if len(by_tag) != len(layers) and (by_tag or len(layers) > 1):
+        raise TypeError(f"{name}: its layers are not told apart by a TagField in front, each with a default of its own")
+    return by_tag
+
+
+CAREFUL.add(BlocksField.pull, BlocksField)
+CAREFUL.add(ItemsField.pull, ItemsField)
+FACTS.add(
+    Facts(
+        measured_by=lambda field: field.holds, codes=lambda field: (STREAM_LIMIT,), blocks=lambda field: [field.block]
+    ),
+    BlocksField,
+)
+FACTS.add(
+    Facts(
+        needs=lambda field: (field.count_from,) if field.count_from else (),
+        codes=lambda field: (STREAM_LIMIT, *((field.refused_as,) if field.refused_as else ())),
+        items=lambda field: field.all_layers(),
+        in_version=lambda field, version: field.in_messages_of(version),
+    ),
+    ItemsField,
+)

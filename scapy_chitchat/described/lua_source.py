@@ -41,6 +41,12 @@ class LuaSource:
         self.depth -= 1
         self.add(closing)
 
+    def otherwise(self) -> None:
+        """Between the two parts of a block that begins with an ``if``."""
+        self.depth -= 1
+        self.add("else")
+        self.depth += 1
+
     def wrapped(self, words: Sequence[str]) -> None:
         """Words with commas between and behind them, over as many lines as it takes."""
         line = ""
@@ -98,3 +104,8 @@ def title(name: str) -> str:
     """``last_gc_version`` as ``Last GC version``."""
     words = [_AS_WRITTEN.get(word, word) for word in name.split("_")]
     return " ".join([words[0] if words[0][:1].isupper() else words[0].capitalize(), *words[1:]])
+
+
+def quoted_bytes(data: bytes) -> str:
+    """Bytes as a Lua string."""
+    return '"' + "".join(f"\\{value:03d}" for value in data) + '"'

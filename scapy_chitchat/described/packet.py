@@ -23,21 +23,27 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from scapy.fields import ConditionalField, Field, RawVal, StrField
+from scapy.fields import RawVal
 from scapy.packet import NoPayload, Packet
 from scapy.volatile import VolatileValue
 
-from scapy_chitchat.described.compiler import (
-    FAST_WRITE_FAILED,
-    ItemWriter,
-    ListReader,
-    Source,
-    compile_list_reader,
-    compile_writer,
-)
+from scapy_chitchat.described.careful import CAREFUL, pull_fields
+from scapy_chitchat.described.compiler import ITEM_READ, ListReader, compile_list_reader
+from scapy_chitchat.described.computed import COMPUTED
+from scapy_chitchat.described.conditions import ABSENT, condition, inner, is_in
 from scapy_chitchat.described.cursor import BreakOff, Cursor, Scope
-from scapy_chitchat.described.fields import ABSENT, AddressField, NoteField, TagField, inner, measured_by, pull_fields
-from scapy_chitchat.described.lists import BlocksField, HeldStream, ItemsField
+from scapy_chitchat.described.facts import FACTS, measured_by
+from scapy_chitchat.described.lists import HeldStream, ItemsField
+from scapy_chitchat.described.malformed import malformed
+from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.unbuildable import UnbuildableError, why_unbuildable
+from scapy_chitchat.described.writers import (
+    FAST_WRITE_FAILED,
+    ITEM_WRITE,
+    ItemWriter,
+    compile_writer,
+    has_fast_way,
+)
 from scapy_chitchat.net.addresses import address_bytes, address_text
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -48,7 +54,7 @@ NOTES = ("trouble", "broken", "time", "sent_time", "direction", "sniffed_on", "w
 
 DISSECTION_LIMIT = 1024 * 1024
 """The most decompressed bytes of one stream that become packets: a packet takes up to a hundred times its bytes of
-memory, and a message of 65,507 bytes can grow to 180 MB. Plain records have STREAM_LIMIT."""
+memory, and a message of 65,507 bytes can grow to 180 MB."""
 
 
 class WirePacket(Packet):
@@ -56,12 +62,18 @@ class WirePacket(Packet):
 
     __slots__ = ["broken", "off_wire", "trouble"]
     fields_desc: ClassVar[list[Any]] = []
+    is_described: ClassVar[bool] = True
+    """Whether conditions may look for a field in this layer."""
 
     off_wire: Mapping[str, tuple[Any, Any]] | None
     trouble: BreakOff | None
     """The first thing that a node would refuse, as far as the reading of fields can tell; None where there is none."""
     broken: BreakOff | None
     """Where the reading ended early, if what is left is to stand behind this layer."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_layer(cls)
 
     def __init__(self, _pkt: bytes = b"", **arguments: Any) -> None:
         object.__setattr__(self, "off_wire", None)
@@ -83,7 +95,7 @@ class WirePacket(Packet):
         """The value of a field; for a computed one of a dissected packet, what stands on the wire."""
         if attr not in self.fields and self.off_wire is not None:
             field = self.fieldtype.get(attr)
-            if measured_by(inner(field)):
+            if field is not None and measured_by(inner(field)):
                 return self._computed(field)
         value = super().getfieldval(attr)
         return self.overloaded_fields.get(attr) if value is None else value
@@ -107,23 +119,13 @@ class WirePacket(Packet):
             return None  # what it is computed from is refused when the packet is built
 
     def _compute(self, field: Any) -> Any:
-        if isinstance(field, ConditionalField) and not field.cond(self):
+        if not is_in(field, self):
             return None
         bare = inner(field)
+        computed = COMPUTED.of(bare)
         value, then = (self.off_wire or NOTHING).get(field.name, (None, None))
-        if value is None and not isinstance(bare, BlocksField):
-            return bare.i2m(self, None)
-        now = self._measured(bare)
-        if value is not None and now == then:
-            return value
-        return bare.make(now) if isinstance(bare, BlocksField) else bare.i2m(self, None)
-
-    def _measured(self, field: Any) -> Any:
-        """What a computed field is computed from, in a form that can be kept and compared."""
-        if isinstance(field, BlocksField):
-            return field.measure(self)
-        value = self.getfieldval(measured_by(field) or "")
-        return len(value) if isinstance(value, list) else value
+        now = computed.measured(bare, self)
+        return value if value is not None and now == then else computed.made(bare, self, now)
 
     # --- dissection ---
 
@@ -160,14 +162,13 @@ class WirePacket(Packet):
             field = inner(self.fieldtype[name])
             if measured_by(field) and value is not ABSENT:
                 computed.append((name, field, value))
-            elif not (isinstance(field, TagField) and value == field.default):
+            elif not (FACTS.of(field).is_tag and value == field.default):
                 self.fields[name] = value
         off_wire = {}
         for name, field, value in computed:
-            if isinstance(field, BlocksField):
-                off_wire[name] = (value, bytes(held[field.holds].data))
-            elif field.i2m(self, None) != value:
-                off_wire[name] = (value, self._measured(field))
+            kept = COMPUTED.of(field).kept(field, self, value, held)
+            if kept is not None:
+                off_wire[name] = kept
         if off_wire:
             self.off_wire = off_wire
 
@@ -186,23 +187,23 @@ class WirePacket(Packet):
         return b"".join(self._field_bytes(field) for field in self.fields_desc)
 
     def _field_bytes(self, field: Any) -> bytes:
-        if isinstance(field, ConditionalField) and not field.cond(self):
+        if not is_in(field, self):
             return b""
         value = self.getfieldval(field.name)
         if value is ABSENT:
             return b""
-        if isinstance(value, RawVal) and not isinstance(inner(field), ItemsField):  # which may go into blocks
+        if isinstance(value, RawVal) and not FACTS.of(inner(field)).holds_packets:  # which may go into blocks
             return bytes(value)
         try:
             return field.addfield(self, b"", value)  # type: ignore[no-any-return]
         except UnbuildableError:
             raise
         except (ValueError, TypeError, AttributeError) as error:
-            raise UnbuildableError(_why_unbuildable(self, field, value, error)) from error
+            raise UnbuildableError(why_unbuildable(self, field, value, error)) from error
 
     def do_build_ps(self) -> tuple[bytes, list[Any]]:
         """The bytes, and layer by layer the text and the bytes of each field: what ``psdump`` draws."""
-        present = [field for field in self.fields_desc if not isinstance(field, ConditionalField) or field.cond(self)]
+        present = [field for field in self.fields_desc if is_in(field, self)]
         parts = [(each, each.i2repr(self, self.getfieldval(each.name)), self._field_bytes(each)) for each in present]
         behind, layers = self.payload.build_ps(internal=1)
         return b"".join(data for _, _, data in parts) + behind, [*layers, (self, parts)]
@@ -257,84 +258,26 @@ class WirePacket(Packet):
             return pairs
         for name in self.off_wire or ():
             field = inner(self.fieldtype[name])
-            value = self.getfieldval(name)
-            if isinstance(field, BlocksField):
-                if b"".join(map(bytes, value)) != field.encode(field.measure(self)):
-                    pairs.append((name, f"[{','.join(block.command() for block in value)}]"))
-            elif value != field.i2m(self, None):
-                pairs.append((name, repr(value)))
+            written = COMPUTED.of(field).written(field, self, self.getfieldval(name))
+            if written is not None:
+                pairs.append((name, written))
         return pairs
 
 
-class UnbuildableError(ValueError):
-    """A value that no wire can hold; the message names the layer and the field."""
-
-
-def _why_unbuildable(pkt: Packet, field: Any, value: Any, error: Exception) -> str:
-    bare = inner(field)
-    name = field.name
-    reason = str(error).split("\n")[0]
-    measured = measured_by(bare)
-    if measured and (value is None or value == _measure(pkt, bare)):  # computed, now or for a value off the wire
-        name = measured
-        if not isinstance(bare, BlocksField):
-            reason = _why_no_measure(pkt, bare) or reason
-    elif type(bare).addfield is Field.addfield:
-        whole = isinstance(value, int)
-        reason = f"{value} does not fit {bare.sz * 8} bits" if whole else f"{value!r} is no whole number"
-    return f"{type(pkt).__name__}.{name}: {reason}"
-
-
-def _measure(pkt: Packet, field: Any) -> int | None:
-    """What a computed length or count says, unless what it measures is the trouble."""
-    try:
-        return int(field.i2m(pkt, None))
-    except (ValueError, TypeError, AttributeError):
-        return None
-
-
-def _why_no_measure(pkt: Packet, field: Any) -> str | None:
-    """Why a computed length or count cannot be written, unless what it measures is the trouble."""
-    size = _measure(pkt, field)
-    if size is None:
-        return None
-    unit = "bytes" if getattr(field, "length_of", None) else "entries"
-    return f"{size:,} {unit}, at most {256**field.sz - 1:,} can be announced in {field.name}"
-
-
-class Malformed(Packet):
-    """Bytes that could not be read on, and why. Only ``load`` is on the wire."""
-
-    name = "Malformed"
-    fields_desc = [
-        NoteField("code", ""),
-        NoteField("reason", ""),
-        StrField("load", b""),
-    ]
-
-    def mysummary(self) -> Any:
-        """The finding code and the number of bytes, behind the summaries of the layers that could be read."""
-        return f"Malformed {self.code} ({len(self.load)} bytes)", _wire_layers_below(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled_malformed, (dict(self.fields), self.payload or None)
-
-
-def _unpickled_malformed(values: dict[str, Any], payload: Packet | None) -> Malformed:
-    pkt = Malformed(**values)
-    if payload is not None:
-        pkt.add_payload(payload)
-    return pkt
-
-
-def _wire_layers_below(pkt: Packet) -> list[type[Packet]]:
-    below = pkt.underlayer
-    return [type(below), *_wire_layers_below(below)] if isinstance(below, WirePacket) else []
-
-
-def malformed(trouble: BreakOff, rest: bytes) -> Malformed:
-    """The packet that stands for ``rest``, which ``trouble`` kept from being read."""
-    return Malformed(code=trouble.code, reason=str(trouble), load=rest)
+def check_layer(layer: type[Packet]) -> None:
+    """Raise TypeError, naming layer and field, where something derived from the layer would not read it as it says."""
+    for field in layer.fields_desc:
+        bare = inner(field)
+        condition(field, layer)
+        CAREFUL.of(bare, layer)
+        facts = FACTS.of(bare, layer)
+        facts.check(field, layer)
+        if facts.measured_by(bare):
+            COMPUTED.of(bare, layer)
+        for item in facts.items(bare):
+            for each in item.fields_desc:
+                ITEM_READ.of(each, item)
+                ITEM_WRITE.of(each, item)
 
 
 def _unpickled(
@@ -417,6 +360,8 @@ class PacketSink:
         pkt._take(values)
         return pkt
 
+    make_block = make
+
     def leftover(self, trouble: BreakOff, rest: bytes) -> Packet:
         """A Malformed packet."""
         return malformed(trouble, rest)
@@ -434,7 +379,7 @@ class PacketSink:
         pairs = ", ".join(f"{name!r}: {name}" for name in _plain_fields(layer))
         return f"{source.name(_blank(layer), 'make')}({{{pairs}}})"
 
-    def address(self, field: AddressField, source: Source) -> str | None:
+    def address(self, field: Any, source: Source) -> str | None:
         """The address as text."""
         return f"{source.name(address_text, 'address_text')}({field.name}_raw)"
 
@@ -445,10 +390,14 @@ class PacketSink:
         source.add("    raise ValueError")
 
     def value(self, field: Any, source: Source) -> str:
-        """The value in the packet; an address as bytes."""
-        if isinstance(field, AddressField):
-            return f"{source.name(address_bytes, 'address_bytes')}(_values[{field.name!r}])"
+        """The value in the packet."""
         return f"_values[{field.name!r}]"
+
+    known_value = port = value
+
+    def address_bytes(self, field: Any, source: Source) -> str:
+        """The bytes of the address in the packet."""
+        return f"{source.name(address_bytes, 'address_bytes')}(_values[{field.name!r}])"
 
 
 PACKETS = PacketSink()
@@ -456,7 +405,7 @@ PACKETS = PacketSink()
 
 def _plain_fields(layer: type[Packet]) -> list[str]:
     """The names of the fields of an item that a reader puts into the packet: not what follows from others."""
-    return [f.name for f in layer.fields_desc if not measured_by(f) and not isinstance(f, TagField)]
+    return [f.name for f in layer.fields_desc if not measured_by(f) and not FACTS.of(f).is_tag]
 
 
 @cache
@@ -471,11 +420,8 @@ def _lenient_list_reader(field: ItemsField) -> ListReader:
 
 @cache
 def _item_writer(layer: type[WirePacket]) -> ItemWriter:
-    """The compiled writer of a layer, or, where none can be compiled, a function that fails as such a writer does."""
-    try:
-        return compile_writer(layer, PACKETS)
-    except (AttributeError, TypeError):
-        return _no_fast_way
+    """The compiled writer of a layer; of one that is no item of a list, a function that fails as such a writer does."""
+    return compile_writer(layer, PACKETS) if has_fast_way(layer) else _no_fast_way
 
 
 def _no_fast_way(item: Any) -> bytes:

@@ -11,12 +11,10 @@ from typing import Any
 import zstandard
 from scapy.packet import Packet, fuzz
 
-from scapy_chitchat.described.fields import (
-    inner,
-    measured_by,
-)
+from scapy_chitchat.described.conditions import inner
+from scapy_chitchat.described.facts import measured_by
 from scapy_chitchat.described.lists import BlocksField, items_bytes
-from scapy_chitchat.described.packet import UnbuildableError
+from scapy_chitchat.described.unbuildable import UnbuildableError
 from scapy_chitchat.fuzz.building import key_values, ordinary, section, version_of
 from scapy_chitchat.fuzz.draw import LENGTHS, PEOPLE, Draw
 from scapy_chitchat.fuzz.registry import Messages, strategy

@@ -12,6 +12,7 @@ from itertools import pairwise
 from operator import lt
 from typing import Any, NamedTuple, cast
 
+from scapy_chitchat.described.messages import check_codes
 from scapy_chitchat.records.codec import HEADER_SIZE, Decoded, DecodeError, Message, decode_whole
 from scapy_chitchat.records.makers import item_bytes, record_class, sort_key
 from scapy_chitchat.wire import layers
@@ -68,6 +69,9 @@ CODES: dict[str, Code] = {
     "cut": Code("warning", "The capture holds only part of the datagram (snap length): no verdict about the rest."),
     "stream-limit": Code("warning", "More decompressed data than this tool's limit, so not read on: no verdict."),
 }
+
+
+check_codes(layers.Chitchat, CODES)
 
 
 class Finding(NamedTuple):

@@ -8,26 +8,31 @@ need to know to make records, and to write them (see compiler.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Union, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, cast
 
 import msgspec
+from scapy.fields import ByteField, FieldLenField, LEIntField, LELongField, LEShortField
 from scapy.packet import Packet
 
-from scapy_chitchat.described.compiler import FAST_WRITE_FAILED, ListReader, Source, compile_list_reader, compile_writer
+from scapy_chitchat.described.compiler import ListReader, compile_list_reader
+from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.cursor import BreakOff
+from scapy_chitchat.described.facts import FACTS
 from scapy_chitchat.described.fields import (
     AddressField,
+    IPVersionField,
     KnownByteField,
     MagicField,
     PortField,
     StringField,
     TagField,
-    inner,
-    measured_by,
 )
-from scapy_chitchat.described.lists import ItemsField
+from scapy_chitchat.described.kinds import KindTable
+from scapy_chitchat.described.lists import BlocksField, ItemsField
+from scapy_chitchat.described.messages import Stream, bodies, type_name
+from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.writers import FAST_WRITE_FAILED, ItemWriter, compile_writer
 from scapy_chitchat.net.addresses import address_bytes, address_text, join_address, split_address
 from scapy_chitchat.wire import layers
 
@@ -60,65 +65,198 @@ def as_in_json(value: Any) -> dict[str, Any]:
     return msgspec.json.decode(msgspec.json.encode(value))  # type: ignore[no-any-return]
 
 
+# --- what becomes of each kind of field ---
+
+
+class InRecord:
+    """How a kind of field stands in a record. By default it is a number under its own name."""
+
+    is_list = False
+
+    def name(self, field: Any) -> str:
+        """The name of the value."""
+        return field.name  # type: ignore[no-any-return]
+
+    def type(self, field: Any) -> Any:
+        """Its type."""
+        return int
+
+    def expression(self, field: Any, source: Source) -> str:
+        """Python for the value, from the variables of a compiled reader."""
+        return field.name  # type: ignore[no-any-return]
+
+    def value(self, field: Any, values: dict[str, Any]) -> Any:
+        """The value, from those that a careful reader found."""
+        return values[field.name]
+
+    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
+        """What the fields of a layer hold for it. Raises ValueError for a value of another kind."""
+        if not isinstance(value, int):
+            raise ValueError(f"{value!r} is no number")
+        return {field.name: value}
+
+
+class _Text(InRecord):
+    def type(self, field: Any) -> Any:
+        return str
+
+    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is no text")
+        value.encode()
+        return {field.name: value}
+
+
+class _Known(InRecord):
+    """A number of an enum as its name."""
+
+    def type(self, field: Any) -> Any:
+        return Literal[tuple(field.i2s.values())]
+
+    def expression(self, field: Any, source: Source) -> str:
+        return f"{source.name(field.i2s, 'names')}[{field.name}]"
+
+    def value(self, field: Any, values: dict[str, Any]) -> Any:
+        return field.i2s[values[field.name]]
+
+    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is no text")
+        if value not in field.s2i:
+            raise ValueError(f"{value!r} is none of {', '.join(field.s2i)}")
+        return {field.name: field.s2i[value]}
+
+
+class _Address(InRecord):
+    """An address and its port as one socket address."""
+
+    def name(self, field: Any) -> str:
+        return field.joined_as  # type: ignore[no-any-return]
+
+    def type(self, field: Any) -> Any:
+        return str
+
+    def expression(self, field: Any, source: Source) -> str:
+        return f"{source.name(_socket_addresses, 'addresses')}[{field.name}_raw]"
+
+    def value(self, field: Any, values: dict[str, Any]) -> Any:
+        return join_address(values[field.name], values[field.port])
+
+    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is no text")
+        raw, port = _split(value)
+        return {field.name: address_text(raw), field.port: port}
+
+
+class _Items(InRecord):
+    is_list = True
+
+    def type(self, field: Any) -> Any:
+        return tuple[Union[tuple(map(record_class, field.all_layers()))], ...]  # type: ignore[misc]  # noqa: UP007
+
+    def expression(self, field: Any, source: Source) -> str:
+        return f"tuple({field.name})"
+
+    def value(self, field: Any, values: dict[str, Any]) -> Any:
+        return tuple(values[field.name])
+
+    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
+        for item in value:
+            if type(item) not in item_writers(field):
+                raise ValueError(f"{item!r} does not belong there")
+            item_bytes(item)
+        return {field.name: value}
+
+
+_NUMBER = InRecord()
+
+IN_RECORD: KindTable[InRecord | None] = KindTable(
+    "the records",
+    {
+        ByteField: _NUMBER,
+        LEShortField: _NUMBER,
+        LEIntField: _NUMBER,
+        LELongField: _NUMBER,
+        StringField: _Text(),
+        KnownByteField: _Known(),
+        AddressField: _Address(),
+        ItemsField: _Items(),
+        # what follows from other values, from the layer, or is part of an address
+        FieldLenField: None,
+        IPVersionField: None,
+        BlocksField: None,
+        TagField: None,
+        MagicField: None,
+        PortField: None,
+    },
+)
+"""How each kind of field stands in a record; None: it says nothing that no other field says."""
+
+
+def record_fields(layer: type[Packet]) -> list[tuple[Any, InRecord]]:
+    """The fields that a record of ``layer`` has a value for, in wire order. Raises UnknownKindError."""
+    found = [(field, IN_RECORD.of(field, layer)) for field in map(inner, layer.fields_desc)]
+    return [(field, kind) for field, kind in found if kind is not None]
+
+
+def message_fields(layer: type[Packet]) -> list[tuple[Any, InRecord]]:
+    """The same of a message. Lists come last."""
+    return sorted(record_fields(layer), key=lambda entry: entry[1].is_list)
+
+
 # --- the classes ---
 
 
-def _is_plain(field: Any) -> bool:
-    """Whether a field says something that no other field says."""
-    return not (measured_by(field) or isinstance(field, (TagField, MagicField, PortField)))
-
-
-def _record_fields(layer: type[Packet]) -> Iterator[tuple[str, Any, Any]]:
-    """Name, type and field of each value of a record of ``layer``, in wire order."""
-    for field in map(inner, layer.fields_desc):
-        if not _is_plain(field):
-            continue
-        if isinstance(field, AddressField):
-            yield field.joined_as, str, field
-        elif isinstance(field, StringField):
-            yield field.name, str, field
-        elif isinstance(field, KnownByteField):
-            yield field.name, Literal[tuple(field.i2s.values())], field
-        elif isinstance(field, ItemsField):
-            yield field.name, _tuple_of(field), field
-        else:
-            yield field.name, int, field
-
-
-def _tuple_of(field: ItemsField) -> Any:
-    return tuple[Union[tuple(record_class(layer) for layer in field.layers)], ...]  # type: ignore[misc]  # noqa: UP007
+LAYERS: dict[type[Record], type[Packet]] = {}
+"""The layer of each class of items and messages."""
 
 
 @cache
 def record_class(layer: type[Packet]) -> type[Record]:
     """The record class of an item's layer: the same name, and in JSON, where the layer has a tag, its ``op``."""
     tag = layer.fields_desc[0]
-    tagged: Any = {"tag_field": "op", "tag": tag.default_name()} if isinstance(tag, TagField) else {}
-    fields = [(name, kind) for name, kind, _ in _record_fields(layer)]
-    made = msgspec.defstruct(layer.__name__, fields, bases=(Record,), module=__name__, frozen=True, gc=False, **tagged)
-    return cast(type[Record], made)
+    tagged: Any = {"tag_field": "op", "tag": cast(TagField, tag).default_name()} if FACTS.of(tag).is_tag else {}
+    fields = [(kind.name(field), kind.type(field)) for field, kind in record_fields(layer)]
+    made = cast(
+        type[Record],
+        msgspec.defstruct(layer.__name__, fields, bases=(Record,), module=__name__, frozen=True, gc=False, **tagged),
+    )
+    LAYERS[made] = layer
+    return made
 
 
 @cache
 def message_class(layer: type[Packet]) -> type[Message]:
     """The record class of a message's layer. Lists come last."""
-    named = sorted(_record_fields(layer), key=lambda entry: isinstance(entry[2], ItemsField))
-    name = layers.TYPE_NAMES[layer]
-    fields: list[Any] = [("version", int), ("type", Literal[name]), *((name, kind) for name, kind, _ in named)]
-    made = msgspec.defstruct(name, fields, bases=(Message,), module=__name__, frozen=True, gc=False)
-    return cast(type[Message], made)
+    name = type_name(layer)
+    values = ((kind.name(field), kind.type(field)) for field, kind in message_fields(layer))
+    fields: list[Any] = [("version", int), ("type", Literal[name]), *values]
+    made = cast(
+        type[Message], msgspec.defstruct(name, fields, bases=(Message,), module=__name__, frozen=True, gc=False)
+    )
+    LAYERS[made] = layer
+    return made
 
 
-def json_names() -> dict[str, set[str]]:
-    """The names in the JSON of messages; where there are items, the names in theirs."""
+def json_names(root: type[Packet] = layers.Chitchat) -> dict[str, set[str]]:
+    """The names in the JSON of messages behind a header; where there are items, the names in theirs."""
     names: dict[str, set[str]] = {"version": set(), "type": set()}
-    for layer in layers.MESSAGES.values():
-        for name, _, field in _record_fields(layer):
-            below = names.setdefault(name, set())
-            for item in map(record_class, field.layers) if isinstance(field, ItemsField) else ():
+    for layer in bodies(root).values():
+        for field, kind in record_fields(layer):
+            below = names.setdefault(kind.name(field), set())
+            for item in map(record_class, FACTS.of(field).items(field)):
                 tag = item.__struct_config__.tag_field
                 below.update(item.__struct_fields__, [tag] if tag else [])
     return names
+
+
+class Decoded(NamedTuple):
+    """A message, where it ends, and its compressed streams."""
+
+    message: Message
+    end: int
+    streams: tuple[Stream, ...]
 
 
 # --- items: what the compiled readers and writers need to know ---
@@ -163,41 +301,55 @@ class _RecordSink:
 
     def expression(self, layer: type[Packet], source: Source) -> str:
         """A call of the record's class."""
-        values = []
-        for name, _, field in _record_fields(layer):
-            if isinstance(field, AddressField):
-                values.append(f"{source.name(_socket_addresses, 'addresses')}[{field.name}_raw]")
-            elif isinstance(field, KnownByteField):
-                values.append(f"{source.name(field.i2s, 'names')}[{name}]")
-            else:
-                values.append(name)
+        values = [kind.expression(field, source) for field, kind in record_fields(layer)]
         return f"{source.name(record_class(layer), layer.__name__)}({', '.join(values)})"
 
-    def address(self, field: AddressField, source: Source) -> str | None:
+    def message(self, layer: type[Packet], version: int, source: Source, streams: str) -> str:
+        """A call of the message's class, with where it ends and its streams."""
+        values = [kind.expression(field, source) for field, kind in message_fields(layer)]
+        arguments = ", ".join([str(version), repr(type_name(layer)), *values])
+        message = f"{source.name(message_class(layer), 'Message')}({arguments})"
+        return f"{source.name(Decoded, 'Decoded')}({message}, _pos, {streams})"
+
+    def list_reader(self, field: ItemsField) -> ListReader:
+        """The compiled reader of a list."""
+        return list_reader(field)
+
+    def item_writers(self, field: ItemsField) -> dict[type[Record], ItemWriter]:
+        """The writers of what may stand in a list."""
+        return item_writers(field)
+
+    def address(self, field: Any, source: Source) -> str | None:
         """Nothing: the address becomes text together with its port."""
         return None
 
     def opening(self, layer: type[Packet], source: Source) -> None:
-        """Split the socket address once."""
-        for field in layer.fields_desc:
-            if isinstance(field, AddressField):
-                source.add(f"_ip, _port = {source.name(_split, 'split')}(_item.{field.joined_as})")
+        """Split each socket address once."""
+        for field in map(inner, layer.fields_desc):
+            if type(field) is AddressField:
+                split = source.name(_split, "split")
+                source.add(f"_{field.name}, _{field.port} = {split}(_item.{field.joined_as})")
 
     def value(self, field: Any, source: Source) -> str:
-        """An attribute of the record, as it is on the wire."""
-        if isinstance(field, AddressField):
-            return "_ip"
-        if isinstance(field, PortField):
-            return "_port"
-        if isinstance(field, KnownByteField):
-            return f"{source.name(field.s2i, 'numbers')}[_item.{field.name}]"
+        """An attribute of the record."""
         return f"_item.{field.name}"
 
+    def known_value(self, field: Any, source: Source) -> str:
+        """The number of a name."""
+        return f"{source.name(field.s2i, 'numbers')}[_item.{field.name}]"
+
+    def address_bytes(self, field: Any, source: Source) -> str:
+        """Of the socket address, split."""
+        return f"_{field.name}"
+
+    port = address_bytes
+
     def make(self, layer: type[Packet], values: dict[str, Any]) -> Any:
-        """A record of the values of all fields; for a block, of which records know nothing, None."""
-        if layer is layers.Block:
-            return None
-        return record_class(layer)(*_values_of_record(layer, values))
+        """A record of the values of all fields."""
+        return record_class(layer)(*(kind.value(field, values) for field, kind in record_fields(layer)))
+
+    def make_block(self, layer: type[Packet], values: dict[str, Any]) -> None:
+        """Nothing: records know what the blocks hold."""
 
     def leftover(self, trouble: BreakOff, rest: bytes) -> None:
         """Nothing: a strict reader stops at the first trouble."""
@@ -205,16 +357,6 @@ class _RecordSink:
     def read_list(self, field: ItemsField, data: bytes, pos: int, count: int | None) -> tuple[list[Any], int]:
         """The items of ``field`` by its compiled reader."""
         return list_reader(field)(data, pos, count)
-
-
-def _values_of_record(layer: type[Packet], values: dict[str, Any]) -> Iterator[Any]:
-    for name, _, field in _record_fields(layer):
-        if isinstance(field, AddressField):
-            yield join_address(values[field.name], values[field.port])
-        elif isinstance(field, KnownByteField):
-            yield field.i2s[values[name]]
-        else:
-            yield values[name]
 
 
 RECORDS = _RecordSink()
@@ -229,11 +371,23 @@ def list_reader(field: ItemsField) -> ListReader:
 
 # --- the bytes of items ---
 
-_ITEM_LAYERS: dict[type[Record], Any] = {record_class(layer): layer for layer in layers.ITEMS}
-WRITERS: dict[type[Record], Callable[[Any], bytes]] = {
-    record_class(layer): compile_writer(layer, RECORDS) for layer in layers.ITEMS
-}
-"""The compiled writer of each kind of item."""
+
+class _Writers(dict[type, ItemWriter]):
+    """The compiled writer of each class of items; made when first wanted."""
+
+    def __missing__(self, made: type) -> ItemWriter:
+        writer = self[made] = compile_writer(LAYERS[made], RECORDS)
+        return writer
+
+
+WRITERS = _Writers()
+"""The compiled writer of each class of items. Raises KeyError for what is no such class."""
+
+
+@cache
+def item_writers(field: ItemsField) -> dict[type[Record], ItemWriter]:
+    """The writers of what may stand in a list, by its class."""
+    return {made: WRITERS[made] for made in map(record_class, field.layers)}
 
 
 def item_bytes(item: Record) -> bytes:
@@ -246,13 +400,14 @@ def item_bytes(item: Record) -> bytes:
 
 def _why_unwritable(item: Record, error: Exception) -> str:
     """The value that no wire can hold."""
-    layer = _ITEM_LAYERS.get(type(item))
-    if layer is None:
+    layer = LAYERS.get(type(item))
+    if layer is None or isinstance(item, Message):
         return f"{item!r} is no item of a digest or a delta"
     values: dict[str, Any] = {}
-    for name, _, field in _record_fields(layer):
+    for field, kind in record_fields(layer):
+        name = kind.name(field)
         try:
-            values.update(_layer_values(field, getattr(item, name)))
+            values.update(kind.layer_values(field, getattr(item, name)))
         except ValueError as told:
             return f"{layer.__name__}.{name}: {told}"
     try:
@@ -262,22 +417,6 @@ def _why_unwritable(item: Record, error: Exception) -> str:
     return f"{layer.__name__}: {error}"
 
 
-def _layer_values(field: Any, value: Any) -> dict[str, Any]:
-    """What the fields of a layer hold for a value of a record. Raises ValueError for a value of another kind."""
-    is_text = isinstance(field, (AddressField, StringField, KnownByteField))
-    if not isinstance(value, str if is_text else int):
-        raise ValueError(f"{value!r} is no {'text' if is_text else 'number'}")
-    if isinstance(field, AddressField):
-        raw, port = _split(value)
-        return {field.name: address_text(raw), field.port: port}
-    if isinstance(field, StringField):
-        str(value).encode()
-    elif isinstance(field, KnownByteField):
-        if value not in field.s2i:
-            raise ValueError(f"{value!r} is none of {', '.join(field.s2i)}")
-        return {field.name: field.s2i[value]}
-    return {field.name: value}
-
-
 # pickle finds a class by its name in its module
-globals().update({made.__name__: made for made in (*_ITEM_LAYERS, *map(message_class, layers.MESSAGES.values()))})
+_MADE = (*map(record_class, layers.ITEMS), *map(message_class, layers.MESSAGES.values()))
+globals().update({made.__name__: made for made in _MADE})

@@ -20,6 +20,7 @@ from scapy.fields import ConditionalField, FieldLenField, LELongField
 from scapy.layers.inet import UDP
 from scapy.packet import Packet, bind_bottom_up, bind_layers
 
+from scapy_chitchat.described.conditions import Unless, When
 from scapy_chitchat.described.fields import (
     AddressField,
     IPVersionField,
@@ -29,15 +30,16 @@ from scapy_chitchat.described.fields import (
     PortField,
     StringField,
     TagField,
-    Unless,
-    When,
+    as_is,
 )
 from scapy_chitchat.described.listing import take_off_list
 from scapy_chitchat.described.lists import BlocksField, ItemsField
-from scapy_chitchat.described.packet import WirePacket, malformed
+from scapy_chitchat.described.malformed import malformed
+from scapy_chitchat.described.packet import WirePacket
 from scapy_chitchat.net.text import printable
 from scapy_chitchat.wire.protocol import (
     MAGIC,
+    MOST_ITEMS,
     UDP_PORTS,
     BlockType,
     DeletionStatus,
@@ -45,6 +47,7 @@ from scapy_chitchat.wire.protocol import (
     MessageType,
     ProtocolVersion,
 )
+from scapy_chitchat.wire.stream import decompress_block, split_stream
 
 __all__ = [
     "ANSWERS",
@@ -91,7 +94,14 @@ class Block(WirePacket):
             FieldLenField("len", None, length_of="data", fmt="<H"), Unless("type", BlockType.NoMoreBlocks)
         ),
         ConditionalField(
-            PackedField("data", b"", length_from="len", zstd=When("type", BlockType.Compressed)),
+            PackedField(
+                "data",
+                b"",
+                length_from="len",
+                packed_as="type",
+                packings={BlockType.Compressed: decompress_block, BlockType.Uncompressed: as_is},
+                refused_as="bad-zstd",
+            ),
             Unless("type", BlockType.NoMoreBlocks),
         ),
     ]
@@ -127,8 +137,10 @@ class NodeDigest(WirePacket):
 
 DIGEST = [
     ConditionalField(FieldLenField("digest_count", None, count_of="digest", fmt="<H"), V0),
-    ConditionalField(BlocksField("digest_blocks", None, Block, holds="digest", last=LAST_BLOCK), V1),
-    ItemsField("digest", [NodeDigest], count_from="digest_count", blocks_from="digest_blocks"),
+    ConditionalField(
+        BlocksField("digest_blocks", None, Block, holds="digest", last=LAST_BLOCK, split=split_stream), V1
+    ),
+    ItemsField("digest", [NodeDigest], count_from="digest_count", blocks_from="digest_blocks", most=MOST_ITEMS),
 ]
 
 
@@ -173,8 +185,14 @@ class SetMaxVersionOp(WirePacket):
 
 
 DELTA = [
-    BlocksField("delta_blocks", None, Block, holds="delta", last=LAST_BLOCK),
-    ItemsField("delta", [NodeOp, KeyValueOp, SetMaxVersionOp], blocks_from="delta_blocks", refused_as="bad-tag"),
+    BlocksField("delta_blocks", None, Block, holds="delta", last=LAST_BLOCK, split=split_stream),
+    ItemsField(
+        "delta",
+        [NodeOp, KeyValueOp, SetMaxVersionOp],
+        blocks_from="delta_blocks",
+        refused_as="bad-tag",
+        most=MOST_ITEMS,
+    ),
 ]
 
 

@@ -18,13 +18,14 @@ from typing import Any
 
 import zstandard.backend_cffi as zstd
 
+from scapy_chitchat.described.fields import UnpackError
 from scapy_chitchat.wire.protocol import BLOCK_SIZE, MAX_BLOCK_OUTPUT, ZSTD_LEVEL, BlockType
 
 ffi: Any = zstd.ffi  # type: ignore[attr-defined]
 lib: Any = zstd.lib  # type: ignore[attr-defined]
 
 
-class ZstdError(ValueError):
+class ZstdError(UnpackError):
     """libzstd refused a compressed block; the message is libzstd's own reason."""
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scapy_chitchat.described.lua import Description, generate
+from scapy_chitchat.described.lua import generate
+from scapy_chitchat.described.lua_model import Description
 from scapy_chitchat.records.checks import CODES
 from scapy_chitchat.wire import layers
 from scapy_chitchat.wire.protocol import NEAR_DATAGRAM_LIMIT, UDP_PORTS
+from scapy_chitchat.wire.stream import decompress_block
 
 PARTS = Path(__file__).parent
 """Where the hand-written Lua is."""
@@ -50,6 +52,8 @@ CHITCHAT = Description(
         ("response_to", 'ProtoField.framenum(%s, "Response to", base.NONE, frametype.REQUEST)'),
         ("response_time", 'ProtoField.relative_time(%s, "Response time")'),
     ],
+    libraries=["zstd"],
+    unpackers={decompress_block: "decompress"},
     before=["checks"],
     after=["conversation"],
     finish=[

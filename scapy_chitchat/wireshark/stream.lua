@@ -55,21 +55,21 @@ local function decompress(data, range, name)
   return zstd.decompress(data, MAX_BLOCK_OUTPUT)
 end
 
--- The bytes that a stream's blocks hold, as far as they could be decompressed.
-local function hold(held, reader, at, size, is_compressed, block_start)
+-- The bytes that a stream's blocks hold, as far as they could be unpacked. `unpack`: what unpacks this one, if anything does.
+local function hold(held, reader, at, size, unpack, block_start)
   if held.stopped then
     return
   end
   held.blocks = held.blocks + 1
   local message, list = reader.message, held.list
   local content, source = sub(reader.bytes, at + 1, at + size), nil
-  if is_compressed then
+  if unpack then
     local name = format("Decompressed %s, block %d", list.name, held.blocks)
-    content, source = decompress(content, reader.tvb(at, size), name)
+    content, source = unpack(content, reader.tvb(at, size), name)
   end
   if not content then
     held.stopped = true
-    refuse(message, "bad-zstd", held.block, format("%s: %s (block at byte %d)", list.name, source, block_start))
+    refuse(message, held.refused_as, held.block, format("%s: %s (block at byte %d)", list.name, source, block_start))
     return
   end
   local limit = PROTOCOL.prefs.stream_limit * 1024
@@ -114,19 +114,19 @@ local function read_blocks_within(reader, blocks, held)
   local message = reader.message
   repeat
     local start = reader.at
-    local is_last, at, size, is_compressed = read_carefully(reader, blocks.block)
+    local is_last, at, size, unpack = read_carefully(reader, blocks.block)
     if not is_last and PROTOCOL.prefs.decompress then
       held.block = reader.tree
-      hold(held, reader, at, size, is_compressed, start)
+      hold(held, reader, at, size, unpack, start)
     end
   until is_last
 end
 
 -- Reads the blocks of a stream, to its closing block. Gives what they hold, for the list that the items are shown in.
--- `blocks` (generated): name, field, block (a kind), holds (a list).
+-- `blocks` (generated): name, field, block (a kind), holds (a list), refused_as (the code of what cannot be unpacked).
 local function read_blocks(reader, blocks)
   local tree, start = reader.tree, reader.at
-  local held = { list = blocks.holds, parts = {}, size = 0, blocks = 0 }
+  local held = { list = blocks.holds, refused_as = blocks.refused_as, parts = {}, size = 0, blocks = 0 }
   local branch = wanted(reader.message, blocks.fields) and open_branch(reader, blocks.field, blocks.label) or nil
   reader.tree = branch
   local done, trouble = pcall(read_blocks_within, reader, blocks, held)

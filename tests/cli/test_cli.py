@@ -107,7 +107,7 @@ def test_tables() -> None:
         (["read", "nowhere.pcap"], 1, "nowhere.pcap: No such file or directory"),
         (["read", __file__], 1, "no pcap or pcapng capture"),
         (["read", "/"], 1, "Is a directory"),
-        (["read", "--type", "Sin", THREE], 2, "is not one of"),
+        (["read", "--type", "Sin", THREE], 2, "there is no type 'Sin'; there are Syn, SynAck, Ack, BadCluster"),
         (["read", "--bogus", THREE], 2, "No such option"),
         (["read", "--json", "-v", THREE], 2, "choose one"),
         (["read", "--fields", "time,nosuch", THREE], 2, "there is no 'nosuch'; there are frame, time, "),
@@ -162,7 +162,7 @@ def test_no_messages_are_explained(tmp_path: Path) -> None:
     wrpcap(str(path), [IP() / UDP(sport=53, dport=53) / b"hello"])
     done = run("read", path)
     assert (done.returncode, done.stdout) == (0, "")
-    assert "1 UDP datagrams" in done.stderr
+    assert "1 UDP datagram;" in done.stderr
     assert "--port" in done.stderr
 
 

@@ -21,9 +21,9 @@ import pytest
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, read_messages
 from scapy_chitchat.capture import CaptureError
 from scapy_chitchat.capture.live import Interface
-from scapy_chitchat.cli import sniffing as command
+from scapy_chitchat.cli import sniff as command
 from scapy_chitchat.cli.common import Failure
-from scapy_chitchat.cli.reading import Wish
+from scapy_chitchat.cli.options import MessageOptions
 from tests import live
 from tests.live import SNIFF, sniffing
 from tests.support.namespaces import linked
@@ -207,7 +207,7 @@ def test_the_remedy_is_one_that_is_there(
     monkeypatch.setattr(command.shutil, "which", lambda name: f"/usr/bin/{name}" if name in there else None)
     monkeypatch.setattr(command, "_may_capture", lambda _: privileged)
     with pytest.raises(Failure, match="CAP_NET_RAW") as caught:
-        command.sniff_interface(command.Capture("eth9"), Wish())
+        command.sniff(command.Capture("eth9"), MessageOptions())
     assert remedy in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -8,7 +8,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from scapy.fields import ByteField, ConditionalField, IntField, LEIntField, LELongField
+from scapy.fields import LEIntField, LELongField
 
 from scapy_chitchat import (
     ABSENT,
@@ -20,18 +20,10 @@ from scapy_chitchat import (
     SetMaxVersionOp,
     UnbuildableError,
 )
-from scapy_chitchat.described.compiler import (
-    FAST_WRITE_FAILED,
-    compile_list_reader,
-    compile_writer,
-    source_of,
-    writer_source,
-)
-from scapy_chitchat.described.fields import (
-    When,
-)
+from scapy_chitchat.described.compiler import compile_list_reader, source_of
 from scapy_chitchat.described.lists import ItemsField, StuckError
 from scapy_chitchat.described.packet import PACKETS, WirePacket
+from scapy_chitchat.described.writers import FAST_WRITE_FAILED, compile_writer, writer_source
 from scapy_chitchat.wire.layers import DELTA, DIGEST
 
 DIGEST_FIELD, DELTA_FIELD = DIGEST[-1], DELTA[-1]
@@ -116,24 +108,6 @@ def test_a_string_at_the_end_of_an_item_is_not_read_short() -> None:
     assert read(b"\x02\x00ab", 0, None)[1] == 4
     with pytest.raises(StuckError):
         read(b"\x03\x00ab", 0, None)
-
-
-def test_a_layer_for_which_there_is_no_fast_way_is_refused() -> None:
-    class Conditional(WirePacket):
-        fields_desc = [ByteField("kind", 0), ConditionalField(ByteField("more", 0), When("kind", 1))]
-
-    with pytest.raises(TypeError, match=r"Conditional\.more"):
-        compile_list_reader(ItemsField("list", [Conditional], blocks_from=""), PACKETS)
-
-
-def test_a_big_endian_number_is_not_read_as_a_little_endian_one() -> None:
-    class BigEndian(WirePacket):
-        fields_desc = [IntField("number", 0)]
-
-    field = ItemsField("list", [BigEndian], blocks_from="")
-    with pytest.raises(TypeError, match="number"):
-        compile_list_reader(field, PACKETS)
-    assert BigEndian(number=1).item_bytes() == b"\x00\x00\x00\x01"
 
 
 def entry_off_the_wire(**values: Any) -> WirePacket:

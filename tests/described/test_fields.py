@@ -15,20 +15,11 @@ from scapy.layers.inet import IP, UDP
 from scapy.volatile import Net, RandIP6, RandString
 
 from scapy_chitchat import ABSENT, Block, Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest
+from scapy_chitchat.described.careful import pull_fields
+from scapy_chitchat.described.conditions import Unless, When, condition, inner
 from scapy_chitchat.described.cursor import BreakOff, Cursor, Scope
-from scapy_chitchat.described.fields import (
-    AddressField,
-    KnownByteField,
-    PackedField,
-    StringField,
-    TagField,
-    Unless,
-    When,
-    condition,
-    inner,
-    measured_by,
-    pull_fields,
-)
+from scapy_chitchat.described.facts import measured_by
+from scapy_chitchat.described.fields import AddressField, KnownByteField, PackedField, StringField, TagField, as_is
 from scapy_chitchat.described.packet import PACKETS
 from scapy_chitchat.net.addresses import address_bytes, address_text
 from scapy_chitchat.wire import layers
@@ -188,7 +179,12 @@ READERS: list[tuple[Any, dict[str, Any], bytes, str]] = [
     (StringField("s", "", length_from="n"), {"n": 3}, b"ab", "string-short"),
     (StringField("s", "", length_from="n"), {"n": 2}, b"a\xff", "bad-utf8"),
     (AddressField("a", "::", version_from="v", port="p", joined_as="j"), {"v": 6}, bytes(15), "field-short"),
-    (PackedField("d", b"", length_from="n", zstd=When("t", 1)), {"n": 2}, b"x", "block-short"),
+    (
+        PackedField("d", b"", length_from="n", packed_as="t", packings={1: as_is}, refused_as="bad-zstd"),
+        {"n": 2},
+        b"x",
+        "block-short",
+    ),
     (KnownByteField("k", 0, TAG, refused_as="bad-status"), {}, b"\x02", "bad-status"),
     (KnownByteField("k", 0, TAG, refused_as="bad-status"), {}, b"", "field-short"),
     (TagField("t", 0, TAG, refused_as="bad-tag"), {}, b"\x09", "bad-tag"),

@@ -269,7 +269,7 @@ def test_the_command_prints_tables_and_json(nodes: RunningNodes) -> None:
     target = nodes.address["0.10 127.0.0.1"]
     shown = command("probe", target, "--cluster", "test", "--protocol", "0")
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "1 members, 1 keys" in shown.stdout
+    assert "1 member, 1 key\n" in shown.stdout
     assert "0.10 127.0.0.1" in shown.stdout
     told = json.loads(command("probe", target, "--cluster", "test", "--json").stdout)
     assert list(told) == ["address", "version", "seconds", "size", "cluster_id", "members", "untold"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from scapy.fields import LEIntField, LELongField
+from scapy.fields import FieldLenField, LEIntField, LELongField
 
 from scapy_chitchat import (
     Chitchat,
@@ -29,10 +29,7 @@ from scapy_chitchat import (
     encode,
     read_messages,
 )
-from scapy_chitchat.described.fields import (
-    FieldLenField,
-    StringField,
-)
+from scapy_chitchat.described.fields import StringField
 from scapy_chitchat.described.lists import ItemsField
 from scapy_chitchat.described.packet import PACKETS, WirePacket
 from scapy_chitchat.records.makers import RECORDS, record_class

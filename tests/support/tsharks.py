@@ -24,14 +24,11 @@ import pytest
 from scapy.fields import ConditionalField
 from scapy.packet import NoPayload, Packet, Raw
 
-from scapy_chitchat.described.fields import (
-    ABSENT,
-    AddressField,
-    NoteField,
-)
+from scapy_chitchat.described.conditions import ABSENT
+from scapy_chitchat.described.fields import AddressField, NoteField
 from scapy_chitchat.described.lists import BlocksField, ItemsField
 from scapy_chitchat.described.lua_source import snake_case
-from scapy_chitchat.described.packet import Malformed
+from scapy_chitchat.described.malformed import Malformed
 from tests.support import ROOT
 
 DISSECTOR = ROOT / "lua" / "chitchat.lua"

@@ -27,9 +27,7 @@ from scapy_chitchat import (
     bind,
     read_messages,
 )
-from scapy_chitchat.described.fields import (
-    inner,
-)
+from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.lists import ItemsField
 from scapy_chitchat.described.packet import WirePacket
 from scapy_chitchat.wire.layers import TYPE_NAMES

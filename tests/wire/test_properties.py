@@ -27,8 +27,10 @@ from scapy_chitchat import (
     NodeOp,
     SetMaxVersionOp,
 )
+from scapy_chitchat.described.careful import pull_fields
+from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.cursor import BreakOff, Cursor, Scope
-from scapy_chitchat.described.fields import inner, measured_by, pull_fields
+from scapy_chitchat.described.facts import measured_by
 from scapy_chitchat.described.lists import BlocksField, ItemsField, StuckError
 from scapy_chitchat.described.packet import PACKETS, PacketSink, WirePacket
 from scapy_chitchat.net.addresses import address_bytes

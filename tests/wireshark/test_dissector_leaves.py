@@ -12,9 +12,7 @@ import pytest
 from scapy.packet import Packet
 
 from scapy_chitchat.capture import read_messages
-from scapy_chitchat.described.fields import (
-    inner,
-)
+from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.lists import BlocksField, items_bytes
 from scapy_chitchat.described.lua_source import snake_case
 from scapy_chitchat.wire.layers import ITEMS, Chitchat

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from scapy_chitchat.cli.application import application
 from scapy_chitchat.cli.common import Failure
-from scapy_chitchat.cli.wireshark import app
 from scapy_chitchat.wireshark import install as setup
 from tests.support import ROOT
 from tests.support.tsharks import DISSECTOR, NOBODY, Tshark, every_tshark_in_a_folder
@@ -24,7 +24,7 @@ PCAP = ROOT / "pcaps" / "v1-five-nodes.pcap"
 
 def run(*arguments: str) -> str:
     """What a command says; what it raises is raised here."""
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(application(), ["wireshark", *arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Messages on their way to a person: which to keep, how to show them, and the tables that come behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from scapy_chitchat.capture import (
+    CapturedMessage,
+    Counters,
+    DatagramReader,
+    Frame,
+    MessageFilter,
+    read_datagrams,
+)
+from scapy_chitchat.cli.lines import printer_for
+from scapy_chitchat.cli.options import MessageOptions
+from scapy_chitchat.cli.tables import Counts, Summary, print_stats
+
+
+class Selection:
+    """Which messages to keep."""
+
+    def __init__(self, wish: MessageOptions) -> None:
+        self.wish = wish
+        self._clusters: dict[frozenset[str], str] = {}
+
+    def keeps(self, captured: CapturedMessage) -> bool:
+        """Whether the message passes every filter. Must see all messages: the cluster is told from earlier ones."""
+        wish = self.wish
+        if not (wish.types or wish.node or wish.key or wish.cluster or wish.findings):
+            return True
+        values = captured.values()
+        return (
+            (not wish.cluster or self._cluster(captured, values) == wish.cluster)
+            and (not wish.types or values.get("type") in wish.types)
+            and (not wish.node or _any_matches(wish.node, values, "node_id"))
+            and (not wish.key or _any_matches(wish.key, values, "key"))
+            and (not wish.findings or bool(captured.findings))
+        )
+
+    def _cluster(self, captured: CapturedMessage, values: dict[str, Any]) -> str | None:
+        pair = frozenset((captured.source, captured.destination))
+        if "cluster_id" in values:
+            self._clusters[pair] = values["cluster_id"]
+        return self._clusters.get(pair)
+
+
+def _any_matches(pattern: str, values: dict[str, Any], name: str) -> bool:
+    parts = (*values.get("digest", ()), *values.get("delta", ()))
+    return any(fnmatchcase(part[name], pattern) for part in parts if name in part)
+
+
+class Output:
+    """Where messages go, one by one, and the tables that come behind them."""
+
+    def __init__(self, wish: MessageOptions) -> None:
+        self.wish = wish
+        self.counters = Counters()
+        self.counts = Counts()
+        self._printer = printer_for(wish)
+        self._summary = Summary() if wish.summary else None
+        self._started = time.perf_counter()
+
+    def show(self, captured: CapturedMessage) -> None:
+        """Show a message."""
+        if self._summary:
+            self._summary.add(captured)
+        self._printer.show(captured)
+
+    def flush(self) -> None:
+        """Let nothing stay in a buffer."""
+        self._printer.finish()
+
+    def tables(self, dropped: int | None = None) -> None:
+        """The tables that are wanted. ``dropped``: frames that were lost before we saw them."""
+        elsewhere = self.wish.prints_messages
+        if self._summary:
+            self._summary.print(stderr=elsewhere)
+        if self.wish.stats:
+            seconds = time.perf_counter() - self._started
+            print_stats(self.counters, self.counts, seconds, stderr=elsewhere, dropped=dropped)
+
+
+def messages_in(
+    frames: Iterable[Frame], output: Output, every_thousand: Callable[[], None] = lambda: None
+) -> Iterator[CapturedMessage]:
+    """The messages in frames that pass the filters; counts all of them."""
+    wish, counts = output.wish, output.counts
+    keeps = Selection(wish).keeps
+    reader = DatagramReader(output.counters, drop_duplicates=wish.dedup)
+    for datagram in read_datagrams(frames, reader, MessageFilter(frozenset(wish.ports))):
+        captured = CapturedMessage(datagram, wish.stream_limit)
+        counts.messages += 1
+        counts.refused += captured.error is not None
+        if counts.messages % 1000 == 0:
+            every_thousand()
+        if keeps(captured):
+            yield captured
