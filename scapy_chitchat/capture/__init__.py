@@ -8,7 +8,7 @@ makes messages of datagrams; counters.py keeps and tells what was lost on the wa
 interface, writing.py writes captures. No Scapy packet is made anywhere.
 """
 
-from scapy_chitchat.capture.counters import Counters, notes
+from scapy_chitchat.capture.counters import Counters, notes, nothing_readable
 from scapy_chitchat.capture.datagrams import Datagram, DatagramReader
 from scapy_chitchat.capture.frame import Frame
 from scapy_chitchat.capture.frames import CaptureFile, in_order
@@ -37,6 +37,7 @@ __all__ = [
     "in_order",
     "looks_like_message",
     "notes",
+    "nothing_readable",
     "read_datagrams",
     "read_messages",
 ]

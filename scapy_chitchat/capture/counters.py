@@ -51,6 +51,12 @@ class Counters:
     """Packets in more tunnels than are followed."""
 
 
+def nothing_readable(counters: Counters, before: Counters) -> bool:
+    """Whether of what came since ``before``, a copy of the same counters, not one frame could be read."""
+    frames = counters.frames - before.frames
+    return frames > 0 and counters.unreadable - before.unreadable == frames
+
+
 KEEPS_FRAGMENTS = "or (ip[6:2] & 0x1fff != 0)"
 """What a capture filter on ports needs behind it to keep the later fragments of IPv4."""
 
@@ -76,7 +82,7 @@ def notes(counters: Counters) -> Iterator[str]:
 def _fragments(counters: Counters) -> Iterator[str]:
     if counters.first_only:
         what = _count(counters.first_only, "datagram", "whose later fragments are", "s whose later fragments are")
-        yield f"{what} not in the capture: capture without a port filter, or with {KEEPS_FRAGMENTS}"
+        yield f"{what} not in the capture: capture without a port filter, or put {KEEPS_FRAGMENTS} behind it"
     if rest := counters.incomplete - counters.first_only:
         yield f"{_count(rest, 'datagram')} given up on: fragments are missing"
 

@@ -18,6 +18,8 @@ from scapy_chitchat.wire.protocol import STREAM_LIMIT, MessageType
 OUTPUT, FILTERS = "Output", "Filters"
 
 MIB = 1024 * 1024
+MOST_SKIPPED = 65507
+"""Bytes of a datagram that can be passed over at the most: all that it can have."""
 
 
 # --- what the values must be ---
@@ -98,8 +100,18 @@ class Reading:
     ports: Ports = field(default_factory=list)
     dedup: Annotated[
         bool,
-        typer.Option("--dedup", help="Drop IP packets captured twice (capturing on any)."),
+        typer.Option("--dedup", help="Drop messages captured twice (on any, in and outside of a tunnel)."),
     ] = False
+    skip_bytes: Annotated[
+        int,
+        typer.Option(
+            "--skip-bytes",
+            metavar="N",
+            min=0,
+            max=MOST_SKIPPED,
+            help="Pass over N bytes before each message, such as a signature.",
+        ),
+    ] = 0
     limit: Annotated[
         int,
         typer.Option(
@@ -183,3 +195,19 @@ class Show:
 @dataclass(frozen=True)
 class MessageOptions(Reading, Subjects, Show):
     """All that commands take that show messages one by one."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """In which order several captures are read."""
+
+    PANEL: ClassVar = "Reading"
+    as_given: Annotated[
+        bool,
+        typer.Option("--as-given", help="Read the files in this order, not in that of their times."),
+    ] = False
+
+
+@dataclass(frozen=True)
+class ReadOptions(MessageOptions, Order):
+    """All that commands take that show the messages of files."""

@@ -14,8 +14,10 @@ from scapy_chitchat.capture import (
     DatagramReader,
     Frame,
     MessageFilter,
+    notes,
     read_datagrams,
 )
+from scapy_chitchat.cli.common import complain
 from scapy_chitchat.cli.lines import printer_for
 from scapy_chitchat.cli.options import MessageOptions
 from scapy_chitchat.cli.tables import Counts, Summary, print_stats
@@ -84,6 +86,11 @@ class Output:
             seconds = time.perf_counter() - self._started
             print_stats(self.counters, self.counts, seconds, stderr=elsewhere, dropped=dropped)
 
+    def notes(self) -> None:
+        """What was lost, passed over or could not be read: a line each, whatever else was asked for."""
+        for line in notes(self.counters):
+            complain(line)
+
 
 def messages_in(
     frames: Iterable[Frame], output: Output, every_thousand: Callable[[], None] = lambda: None
@@ -92,7 +99,8 @@ def messages_in(
     wish, counts = output.wish, output.counts
     keeps = Selection(wish).keeps
     reader = DatagramReader(output.counters, drop_duplicates=wish.dedup)
-    for datagram in read_datagrams(frames, reader, MessageFilter(frozenset(wish.ports))):
+    wanted = MessageFilter(frozenset(wish.ports), skip_bytes=wish.skip_bytes)
+    for datagram in read_datagrams(frames, reader, wanted):
         captured = CapturedMessage(datagram, wish.stream_limit)
         counts.messages += 1
         counts.refused += captured.error is not None
