@@ -16,7 +16,7 @@ import zstandard
 
 PIECE = 1 << 18
 """Bytes that are unpacked at a time by the engines that can stop."""
-ZSTD_PIECE = 1024
+ZSTD_PIECE = 256
 """Packed bytes that zstd gets at a time: its engine cannot stop, and a block of 4 bytes unpacks to 128 KiB."""
 MOST_MEMORY = 1 << 27
 """Bytes that a window or a dictionary may have: what the zstd program allows, too."""

@@ -190,17 +190,26 @@ _NFLOG_PAYLOAD = 9
 
 
 def _nflog(data: bytes, at: int) -> Step | None:
-    """Attributes in the byte order of the machine that captured: the right one leads to the end."""
+    """Attributes in the byte order of the machine that captured: the right one leads to the end.
+
+    Raises KeyError, as for a link type that is not known, where neither does.
+    """
     for order in "<>":
         place = at + 4
         while place + 4 <= len(data):
             size, kind = struct.unpack_from(order + "HH", data, place)
-            if size < 4 or place + size > len(data):
+            if size < 4:
                 break
             if kind == _NFLOG_PAYLOAD:
                 return Step(ip, place + 4)
             place += (size + 3) // 4 * 4
-    return None
+        else:
+            if place >= len(data):
+                return None
+    raise KeyError(_NFLOG)
+
+
+_NFLOG = 239
 
 
 def _pktap(data: bytes, at: int) -> Step | None:

@@ -126,7 +126,7 @@ class Reassembler:
         self._cost += packet.cost - before
         if complete:
             self._forget(key)
-            self._remember(key, sure, packet)
+            self._remember(key, now, packet)
             self.counters.reassembled += 1
             return packet.whole()
         while len(self._waiting) > MOST_WAITING or self._cost > MOST_WAITING_BYTES:
@@ -149,7 +149,7 @@ class Reassembler:
             return packet
         if packet is not None:
             self._forget(key)
-        packet = self._waiting[key] = _Waiting(sure, echo)
+        packet = self._waiting[key] = _Waiting(now, echo)
         self._cost += packet.cost
         return packet
 

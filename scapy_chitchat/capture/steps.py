@@ -212,12 +212,12 @@ def leads_to_ip(opener: Opener, data: bytes, at: int) -> bool:
     """Whether the way from here ends at an IP packet that fits: where a header alone would be no proof."""
     try:
         for _ in range(MOST_STEPS):
+            if opener is ip:
+                return fits_ip(data, at)
             step = opener(data, at)
             if step is None:
                 return False
             opener, at, _text = step
-            if opener is ip:
-                return fits_ip(data, at)
     except (IndexError, struct.error):
         pass
     return False
