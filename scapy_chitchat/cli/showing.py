@@ -40,7 +40,7 @@ class Selection:
             (not wish.cluster or self._cluster(captured, values) == wish.cluster)
             and (not wish.types or values.get("type") in wish.types)
             and (not wish.node or _any_matches(wish.node, values, "node_id"))
-            and (not wish.key or _any_matches(wish.key, values, "key"))
+            and (not wish.key or _has_key(wish.key, wish.node, values))
             and (not wish.findings or bool(captured.findings))
         )
 
@@ -49,6 +49,16 @@ class Selection:
         if "cluster_id" in values:
             self._clusters[pair] = values["cluster_id"]
         return self._clusters.get(pair)
+
+
+def _has_key(pattern: str, node: str, values: dict[str, Any]) -> bool:
+    """Whether a key matches, in a section of a node that matches as well where one is asked for."""
+    section = ""
+    for part in values.get("delta", ()):
+        section = part.get("node_id", section)
+        if "key" in part and fnmatchcase(part["key"], pattern) and (not node or fnmatchcase(section, node)):
+            return True
+    return False
 
 
 def _any_matches(pattern: str, values: dict[str, Any], name: str) -> bool:
