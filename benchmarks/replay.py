@@ -44,7 +44,8 @@ class Node:
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout
-        return json.loads(self.process.stdout.readline())
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
 
     def state(self) -> dict[str, Any]:
         assert self.process.stdin

@@ -22,6 +22,7 @@ import tempfile
 import timeit
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def linearity(rows: Rows) -> None:
     rows.section("a digest entry, by entries in the message (layers)")
     for entries in (10, 100, 500, 1500):
         data = syn(entries)
-        rows.add(f"{entries:,} entries", best(lambda data=data: Chitchat(data), entries))
+        rows.add(f"{entries:,} entries", best(partial(Chitchat, data), entries))
     digest = [NodeDigest(node_id=f"{index:x}", port=index, heartbeat=index) for index in range(1900)]
     full = bytes(Chitchat(version=1) / ChitchatSyn(digest=digest))
     gc.collect()

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from scapy_chitchat.integration.answering import ChitchatNode_am as ChitchatNode_am
     from scapy_chitchat.integration.answering import GossipSocket as GossipSocket
     from scapy_chitchat.integration.session import ChitchatSession as ChitchatSession
-    from scapy_chitchat.node.members import Cluster as Cluster
     from scapy_chitchat.node.members import Member as Member
+    from scapy_chitchat.node.members import Membership as Membership
     from scapy_chitchat.node.probe import ProbeError as ProbeError
     from scapy_chitchat.node.probe import probe as probe
     from scapy_chitchat.records.checks import Finding as Finding
     from scapy_chitchat.records.checks import findings as findings
+    from scapy_chitchat.records.classes import Message as Message
     from scapy_chitchat.records.codec import DecodeError as DecodeError
-    from scapy_chitchat.records.codec import Message as Message
     from scapy_chitchat.records.codec import decode as decode
     from scapy_chitchat.records.codec import encode as encode
     from scapy_chitchat.wire.layers import Block as Block
@@ -50,9 +50,11 @@ _HOMES = {
     "described.unbuildable": ("UnbuildableError",),
     "integration.answering": ("ChitchatNode_am", "GossipSocket"),
     "integration.session": ("ChitchatSession",),
-    "node.members": ("Cluster", "Member"),
+    "node.members": ("Member", "Membership"),
     "node.probe": ("ProbeError", "probe"),
-    "records": ("DecodeError", "Finding", "Message", "decode", "encode", "findings"),
+    "records.checks": ("Finding", "findings"),
+    "records.classes": ("Message",),
+    "records.codec": ("DecodeError", "decode", "encode"),
     "wire.layers": (
         "Block",
         "Chitchat",

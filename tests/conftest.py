@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -89,6 +90,11 @@ def ask_node(peer: Path) -> Callable[[list[bytes]], list[dict[str, Any]]]:
         return [json.loads(line) for line in answer.stdout.splitlines()]
 
     return ask
+
+
+def pytest_configure() -> None:
+    """A shell starts what runs in its background with SIGINT ignored, and tests stop commands by it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

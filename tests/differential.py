@@ -22,9 +22,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from scapy_chitchat import DecodeError, KeyValueOp, Message, NodeOp, SetMaxVersionOp, encode
-from scapy_chitchat.records.codec import Decoded, decode_whole
-from scapy_chitchat.records.makers import record_class, sort_key
+from msgspec import structs
+
+from scapy_chitchat import DecodeError, Message, encode
+from scapy_chitchat.records.addresses import sort_key
+from scapy_chitchat.records.classes import DeltaItem, KeyValueOp, SetMaxVersionOp
+from scapy_chitchat.records.codec import decode_whole
+from scapy_chitchat.records.identity import id_of
+from scapy_chitchat.records.makers import Decoded
+from scapy_chitchat.records.sections import Section, sections
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 from tests.mutations import Mutator
 from tests.records.test_verdicts import REASONS
@@ -39,36 +45,27 @@ def means(code: str, reason: str) -> bool:
     return any(re.match(words, reason) and code in codes for words, codes in REASONS.items())
 
 
-NODE, KEY_VALUE, SET_MAX_VERSION = map(record_class, (NodeOp, KeyValueOp, SetMaxVersionOp))
-
-
 def as_a_node_sends_it(message: Message) -> Message:
     """The message of what a node holds after it has read this one.
 
     Of entries of one identity in a digest the last, in ascending order; of a section of a delta the key-values, or the
     max_version where there are none.
     """
-    values = {name: getattr(message, name) for name in message.__struct_fields__}
-    if "digest" in values:
-        last = {(each.node_id, each.generation_id, each.gossip_advertise_addr): each for each in message.digest}
-        values["digest"] = tuple(sorted(last.values(), key=sort_key))
-    if "delta" in values:
-        values["delta"] = tuple(_kept(message.delta))
-    return type(message)(**values)
+    changes: dict[str, object] = {}
+    if hasattr(message, "digest"):
+        last = {id_of(each): each for each in message.digest}
+        changes["digest"] = tuple(sorted(last.values(), key=sort_key))
+    if hasattr(message, "delta"):
+        changes["delta"] = tuple(op for section in sections(message.delta) for op in _kept(section))
+    return structs.replace(message, **changes)
 
 
-def _kept(delta: Iterable[Any]) -> Iterator[Any]:
-    owed = 0  # the max_version of a section that has shown no key-value yet
-    for op in delta:
-        if isinstance(op, SET_MAX_VERSION):
-            owed = op.max_version if owed is not None else None
-            continue
-        if isinstance(op, NODE) and owed:
-            yield SET_MAX_VERSION(owed)
-        owed = 0 if isinstance(op, NODE) else None
-        yield op
-    if owed:
-        yield SET_MAX_VERSION(owed)
+def _kept(section: Section) -> Iterator[DeltaItem]:
+    yield section.node
+    key_values = [op for op in section.changes if isinstance(op, KeyValueOp)]
+    yield from key_values
+    if section.reached and not key_values:
+        yield SetMaxVersionOp(section.reached)
 
 
 def decoded_or_refused(data: bytes) -> Decoded | DecodeError:

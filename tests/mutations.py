@@ -253,7 +253,7 @@ def check(data: bytes) -> str:
     else:
         assert not any(each.severity == "error" for each in found)
         compare(message, pkt)
-    assert time.process_time() - started < 1, "took more than a second of CPU time"
+    assert time.process_time() - started < 10, "took more than ten seconds of CPU time"
     return outcome
 
 

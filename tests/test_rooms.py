@@ -41,13 +41,8 @@ FACADES = {"__init__", "__main__", "layers"}
 OF_EVERYBODY = {"__version__"}
 """Names of the package itself that every room may import."""
 
-LIMITS = "limits and unpackers of streams are still fetched here, instead of handed in"
 NAMES_OF_USERS = "gives or runs what users write after `from scapy_chitchat import *`, so it takes the very names"
 EXPECTED = {
-    ("described/compiler.py", "wire"): LIMITS,
-    ("described/cursor.py", "wire"): LIMITS,
-    ("described/fields.py", "wire"): LIMITS,
-    ("described/lists.py", "wire"): LIMITS,
     ("integration/contrib.py", ""): NAMES_OF_USERS,
     ("fuzz/finding.py", ""): NAMES_OF_USERS,
 }

@@ -16,7 +16,6 @@ from scapy_chitchat.capture.messages import (
     CapturedMessage,
     MessageFilter,
     Unwrap,
-    looks_like_message,
     read_datagrams,
     read_messages,
 )
@@ -35,7 +34,6 @@ __all__ = [
     "Unwrap",
     "expand",
     "in_order",
-    "looks_like_message",
     "notes",
     "nothing_readable",
     "read_datagrams",

@@ -19,8 +19,11 @@ from scapy_chitchat.capture.frames import CaptureFile, as_sources, in_order
 from scapy_chitchat.capture.sources import Source
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.records.checks import Finding, finding, refusal, remarks
-from scapy_chitchat.records.codec import Decoded, DecodeError, Message, decode_whole
-from scapy_chitchat.wire.protocol import MAGIC, STREAM_LIMIT, UDP_PORTS, MessageType, ProtocolVersion
+from scapy_chitchat.records.classes import Message
+from scapy_chitchat.records.codec import DecodeError, decode_whole
+from scapy_chitchat.records.makers import Decoded
+from scapy_chitchat.wire.headers import looks_like_message
+from scapy_chitchat.wire.protocol import MAGIC, STREAM_LIMIT, UDP_PORTS
 
 Unwrap: TypeAlias = "Callable[[bytes], bytes | None]"
 """Takes a datagram as it was sent and gives the message in it; None where it holds none."""
@@ -30,16 +33,6 @@ _SHARED_PORT = 10000
 """A home port on which much else is at home, too: what is no message there is not ours to speak of."""
 _LONGEST_SIGNATURE = 512
 """Bytes within which the header of a message is looked for in a datagram that is none."""
-
-
-def looks_like_message(data: bytes, at_home: bool) -> bool:
-    """Whether a datagram is a chitchat message, by its header.
-
-    On a port where gossip is at home the magic number is enough; elsewhere version and type must be known ones.
-    """
-    if data[:2] != _MAGIC:
-        return False
-    return at_home or (len(data) > 3 and data[2] < len(ProtocolVersion) and data[3] < len(MessageType))
 
 
 class MessageFilter:

@@ -25,7 +25,7 @@ MOST_REMEMBERED = 256
 """Packets that were put together and whose fragments are still known when they come again."""
 MOST_REMEMBERED_PIECES = 64
 
-_PIECE_COST, _PACKET_COST = 256, 2048
+PIECE_COST, PACKET_COST = 256, 2048
 """Bytes of memory that a fragment and a packet take beside their bytes."""
 
 
@@ -59,7 +59,7 @@ class _Waiting:
         self.echo = echo
         """All that came is known from a packet that was put together."""
         self.pieces: dict[int, tuple[int, bytes]] = {}  # by offset: length on the wire, bytes captured
-        self.cost = _PACKET_COST
+        self.cost = PACKET_COST
         self.covered = 0  # a bit for every eight bytes
         self.full = 0
         self.size: int | None = None  # of the whole, once the last fragment is there
@@ -74,9 +74,9 @@ class _Waiting:
         if known is None or known[0] < length:
             if known is not None:
                 data = known[1] + data[len(known[1]) :]
-                self.cost -= len(known[1]) + _PIECE_COST
+                self.cost -= len(known[1]) + PIECE_COST
             self.pieces[offset] = (length, data)
-            self.cost += len(data) + _PIECE_COST
+            self.cost += len(data) + PIECE_COST
             units = (length + 7) // 8 if offset + length == self.size else length // 8
             self.covered |= ((1 << units) - 1) << offset // 8
         return self.size is not None and self.covered & self.full == self.full
@@ -124,7 +124,13 @@ class Reassembler:
         before = packet.cost
         complete = packet.add(piece)
         self._cost += packet.cost - before
-        if complete:
+        if complete and now - packet.since > FRAGMENT_TIMEOUT:
+            # nothing came behind it that would show its time to be wrong: it is of another packet
+            self._give_up(key)
+            packet = self._packet(key, now, sure, piece)
+            packet.add(piece)
+            self._cost += packet.cost - PACKET_COST
+        elif complete:
             self._forget(key)
             self._remember(key, now, packet)
             self.counters.reassembled += 1

@@ -14,6 +14,7 @@ from scapy_chitchat.cli.common import INTERRUPTED, WRONG_USAGE, complain
 from scapy_chitchat.cli.declaring import add_commands
 
 PROGRAM = "scapy-chitchat"
+"""What usage and errors call this program, however it was started."""
 
 COMPLETED = ("COMP_WORDS", "_TYPER_COMPLETE_ARGS")
 """Where a shell puts the words of the command line that it wants completed: bash, and the others."""

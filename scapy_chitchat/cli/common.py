@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from scapy_chitchat.net.text import printable
 
@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 BAD_INPUT = 1
+"""The exit code where the input was bad, or the target failed."""
+
 WRONG_USAGE = 2
+"""The exit code for options and arguments that make no sense."""
+
 INTERRUPTED = 130
+"""The exit code after Ctrl-C, as of a shell: 128 and the number of SIGINT."""
 
 MOST = 10**9
 """Of seconds, messages or tries: nobody means more, and no clock or counter ends before."""
@@ -67,13 +72,11 @@ def cluster_id(value: str | None) -> str | None:
     if value is not None:
         import typer
 
+        from scapy_chitchat.records.classes import Syn
         from scapy_chitchat.records.codec import encode
-        from scapy_chitchat.records.makers import message_class
-        from scapy_chitchat.wire.layers import ChitchatSyn
 
-        syn: Any = message_class(ChitchatSyn)
         try:
-            encode(syn(0, "Syn", value, ()))
+            encode(Syn(cluster_id=value))
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     return value

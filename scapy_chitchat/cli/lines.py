@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from scapy_chitchat.cli.options import Show
 
 TYPE_COLOURS = {"Syn": "green", "SynAck": "cyan", "Ack": "blue", "BadCluster": "magenta"}
+"""The colour of a line by the type of its message."""
+
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": None}
+"""The colour of a finding; None: as the terminal has it."""
 
 
 class Printer(Protocol):
@@ -85,7 +88,7 @@ def columns(names: str) -> tuple[str, ...]:
     return wanted
 
 
-_ABOUT_ALL: dict[str, Callable[[CapturedMessage], Any]] = {
+_ABOUT_ALL: dict[str, Callable[[CapturedMessage], object]] = {
     "frame": lambda captured: captured.frame,
     "time": lambda captured: captured.time_text,
     "source": lambda captured: captured.source,
@@ -120,7 +123,7 @@ class ColumnPrinter:
         sys.stdout.flush()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return json.dumps(value) if isinstance(value, (dict, list)) else printable(value)
 
 

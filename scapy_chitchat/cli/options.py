@@ -18,6 +18,7 @@ from scapy_chitchat.wire.protocol import STREAM_LIMIT, MessageType
 OUTPUT, FILTERS = "Output", "Filters"
 
 MIB = 1024 * 1024
+"""Bytes of a mebibyte, in which --stream-limit counts."""
 MOST_SKIPPED = 65507
 """Bytes of a datagram that can be passed over at the most: all that it can have."""
 
@@ -60,11 +61,17 @@ Write = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="A JSON object a line.")]
 INTERFACE = typer.Option("-i", "--interface", metavar="IFACE", help="The interface; any for all.")
+"""``-i``, for a command that wants one or may have one."""
+
 TO = typer.Option("--to", metavar="HOST:PORT", help="The node.")
+"""``--to``, for a command that wants one or may have one."""
+
 AllowRemote = Annotated[bool, typer.Option("--allow-remote", help="Reach machines other than this one, too.")]
 CLUSTER_ID = typer.Option(
     "--cluster-id", "--cluster", metavar="ID", callback=common.cluster_id, help="The node's cluster; others refuse."
 )
+"""``--cluster-id``, of messages that are sent."""
+
 Ports = Annotated[
     list[int],
     typer.Option(

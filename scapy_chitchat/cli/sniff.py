@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import typer
 
-from scapy_chitchat.capture import CaptureError, Frame
+from scapy_chitchat.capture import CapturedMessage, CaptureError, Frame
 from scapy_chitchat.capture.live import ANY, Interface
 from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.cli.common import BAD_INPUT, MOST, Failure, complain, counted, hush_scapy, stop_writing
@@ -76,7 +76,7 @@ def sniff(capture: Capture, wish: MessageOptions) -> int:
     return code
 
 
-def _show(capture: Capture, messages: Iterator[Any], output: Output) -> None:
+def _show(capture: Capture, messages: Iterator[CapturedMessage], output: Output) -> None:
     for shown, captured in enumerate(messages, start=1):
         output.show(captured)
         if shown == capture.count:
@@ -110,7 +110,7 @@ class _Stop:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, self._note)
 
-    def _note(self, *_: Any) -> None:
+    def _note(self, *_: object) -> None:
         self._moment = time.time_ns()
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_DFL)

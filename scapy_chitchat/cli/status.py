@@ -7,14 +7,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import typer
 
 from scapy_chitchat.cli.common import Failure, can_move_cursor
+from scapy_chitchat.net.udp import Address
 from scapy_chitchat.wire.protocol import UDP_PORTS
 
 EVERY_SECONDS = 0.2
+"""How often a status line is written anew, at the most."""
 
 
 class StatusLine:
@@ -41,13 +42,13 @@ class StatusLine:
 def stop_on_sigterm() -> None:
     """Let SIGTERM end a command as cleanly as Ctrl-C does."""
 
-    def stop(*_: Any) -> None:
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
 
 
-def target_address(target: str, allow_remote: bool) -> tuple[Any, ...]:
+def target_address(target: str, allow_remote: bool) -> Address:
     """HOST:PORT as a socket address.
 
     Raises BadParameter where it is none or off this machine without leave, and Failure where the name has no address.

@@ -12,6 +12,8 @@ from scapy_chitchat.net.text import printable
 from scapy_chitchat.records.checks import CODES
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from scapy_chitchat.capture import CapturedMessage, Counters
 
 
@@ -102,7 +104,7 @@ def _rows(counted: dict[tuple[str, str], _Sizes], most: int | None = None) -> li
     return rows
 
 
-def table(title: str, words: list[str], numbers: list[str], rows: list[list[str]]) -> Any:
+def table(title: str, words: list[str], numbers: list[str], rows: list[list[str]]) -> Table:
     """A table with columns of words, then of numbers."""
     from rich import box
     from rich.markup import escape

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Fast readers of lists of items, compiled from the layers' fields.
 
-Reading field by field costs a call and a bounds check each. A list of 1,500 digest entries, all of one shape, deserves
+Reading field by field costs a call and a bounds check each. A list of 1,500 items, all of one shape, deserves
 better: this module walks the fields of the item's layer once, joins neighbours of fixed size into one ``struct`` call,
 writes the source of a function that reads a whole list, and executes it (see source.py). ``source_of`` shows the text.
 Writers are in writers.py, readers and writers of whole messages in messages.py.
@@ -317,6 +317,7 @@ def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Sour
     if field.by_tag:
         source.add("else:", "    raise ValueError")
     source.depth = 2
+    source.add("_at = _pos")
     source.add("if len(_items) != _count if _count is not None else _pos < _end:", "    raise ValueError")
     source.depth = 1
     source.add(f"except {source.name(FAST_READ_FAILED, 'failures')}:")

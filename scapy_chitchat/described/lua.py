@@ -77,12 +77,10 @@ class Generator:
     # --- sections ---
 
     def _header(self) -> None:
-        from scapy_chitchat import __version__
-
         add = self.out.add
         add("-- SPDX-License-Identifier: GPL-2.0-or-later", "--")
         add(f"-- {self.of.title}: a dissector for Wireshark and tshark, 4.0 and newer.", "--")
-        add(f"-- Written by `{self.of.command}` of scapy-chitchat {__version__}.")
+        add(f"-- Written by {self.of.written_by}.")
         add("-- Do not edit: change the Scapy layers, or the hand-written parts, and write it again.")
 
     def _part(self, name: str, headline: str, *, wrapped: bool = False) -> None:

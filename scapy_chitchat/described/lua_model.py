@@ -30,8 +30,8 @@ class Description:
     """The layer that every datagram starts with."""
     ports: str
     """The UDP ports, as Wireshark writes a range."""
-    command: str
-    """What writes the file."""
+    written_by: str
+    """What writes the file, and of which version."""
     parts: Path
     """The folder of the hand-written Lua."""
     codes: Mapping[str, tuple[str, str]]

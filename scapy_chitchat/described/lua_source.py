@@ -93,7 +93,7 @@ def literal(value: Any) -> str:
 
 
 def snake_case(name: str) -> str:
-    """``NodeDigest`` as ``node_digest``."""
+    """``ShortWord`` as ``short_word``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 

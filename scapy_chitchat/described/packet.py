@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Scapy packet under all of chitchat's layers.
+"""The Scapy packet under all layers of a description.
 
 Scapy remembers the bytes of a dissected packet and gives them back until it notices a change, which it does not two
 levels down; and a length that was read stays when the string it measures is edited. Here it is the other way round:
@@ -62,6 +62,8 @@ class WirePacket(Packet):
 
     __slots__ = ["broken", "off_wire", "trouble"]
     fields_desc: ClassVar[list[Any]] = []
+    field_docs: ClassVar[Mapping[str, str]] = {}
+    """What the values of the layer are, in a sentence each, by the names that packets and records have for them."""
     is_described: ClassVar[bool] = True
     """Whether conditions may look for a field in this layer."""
 

@@ -15,15 +15,14 @@ from typing import NamedTuple
 
 from scapy_chitchat.fuzz import malformed as malformed
 from scapy_chitchat.fuzz import structured as structured
-from scapy_chitchat.fuzz.draw import Context, Draw, Identity
-from scapy_chitchat.fuzz.registry import STRATEGIES, Messages, Strategy
+from scapy_chitchat.fuzz.draw import Context, Draw
+from scapy_chitchat.fuzz.registry import STRATEGIES, CaseMessages, Strategy
 
 __all__ = [
     "STRATEGIES",
     "Case",
+    "CaseMessages",
     "Context",
-    "Identity",
-    "Messages",
     "Strategy",
     "case",
     "cases",
@@ -43,7 +42,7 @@ class Case(NamedTuple):
     seed: int
     number: int
     """Of its strategy's cases, from 0."""
-    messages: Messages
+    messages: CaseMessages
 
     @property
     def name(self) -> str:
@@ -55,7 +54,7 @@ def case(strategy: str, seed: int, number: int, context: Context) -> Case:
     """The case of this name."""
     own = zlib.crc32(strategy.encode())
     draw = Draw((seed << 96) + (own << 64) + number, context)
-    messages: Messages = ()
+    messages: CaseMessages = ()
     while not messages:  # a strategy gives nothing where it drew what no wire can hold
         messages = STRATEGIES[strategy].make(draw, number)
     return Case(strategy, seed, number, messages)

@@ -4,54 +4,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import get_args
 
-from scapy_chitchat.fuzz.draw import Draw, Identity
+from scapy_chitchat.fuzz.draw import Draw
+from scapy_chitchat.fuzz.registry import CaseMessages
+from scapy_chitchat.records.classes import (
+    Ack,
+    BadCluster,
+    DeltaItem,
+    KeyValueOp,
+    Message,
+    NodeDigest,
+    NodeOp,
+    SetMaxVersionOp,
+    Status,
+    Syn,
+    SynAck,
+)
 from scapy_chitchat.records.codec import encode
-from scapy_chitchat.records.makers import message_class, record_class
-from scapy_chitchat.wire import layers
-from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MAX_U64, DeletionStatus
+from scapy_chitchat.records.identity import ChitchatId
+from scapy_chitchat.records.sections import Change
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MAX_U64
 
-NodeDigest: Any = record_class(layers.NodeDigest)
-NodeOp: Any = record_class(layers.NodeOp)
-KeyValueOp: Any = record_class(layers.KeyValueOp)
-SetMaxVersionOp: Any = record_class(layers.SetMaxVersionOp)
-Syn: Any = message_class(layers.ChitchatSyn)
-SynAck: Any = message_class(layers.ChitchatSynAck)
-Ack: Any = message_class(layers.ChitchatAck)
-BadCluster: Any = message_class(layers.ChitchatBadCluster)
-
-STATUSES = tuple(status.name for status in DeletionStatus)
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
-def entry(identity: Identity, heartbeat: int = 1, last_gc_version: int = 0, max_version: int = 0) -> Any:
+def entry(of: ChitchatId, heartbeat: int = 1, last_gc_version: int = 0, max_version: int = 0) -> NodeDigest:
     """A digest entry."""
-    return NodeDigest(*identity, heartbeat, last_gc_version, max_version)
+    return NodeDigest(*of, heartbeat, last_gc_version, max_version)
 
 
-def section(identity: Identity, ops: Iterable[Any], last_gc_version: int = 0, from_version_excluded: int = 0) -> Any:
+def section(
+    of: ChitchatId, changes: Iterable[Change], last_gc_version: int = 0, from_version_excluded: int = 0
+) -> list[DeltaItem]:
     """A section of a delta: its Node operation, and the others."""
-    return [NodeOp(*identity, last_gc_version, from_version_excluded), *ops]
+    return [NodeOp(*of, last_gc_version, from_version_excluded), *changes]
 
 
-def syn(draw: Draw, digest: Iterable[Any], version: int = 0) -> Any:
+def syn(draw: Draw, digest: Iterable[NodeDigest], version: int = 0) -> Syn:
     """A Syn of the receiver's cluster."""
-    return Syn(version, "Syn", draw.context.cluster_id, tuple(digest))
+    return Syn(version, cluster_id=draw.context.cluster_id, digest=tuple(digest))
 
 
-def syn_ack(digest: Iterable[Any], delta: Iterable[Any], version: int = 0) -> Any:
+def syn_ack(digest: Iterable[NodeDigest], delta: Iterable[DeltaItem], version: int = 0) -> SynAck:
     """A SynAck. A node takes it unasked, learns the nodes of its digest first, and then applies its delta."""
-    return SynAck(version, "SynAck", tuple(digest), tuple(delta))
+    return SynAck(version, digest=tuple(digest), delta=tuple(delta))
 
 
-def ack(delta: Iterable[Any], version: int = 0) -> Any:
+def ack(delta: Iterable[DeltaItem], version: int = 0) -> Ack:
     """An Ack."""
-    return Ack(version, "Ack", tuple(delta))
+    return Ack(version, delta=tuple(delta))
 
 
-def key_values(draw: Draw, most: int, after: int = 0) -> list[Any]:
+def key_values(draw: Draw, most: int, after: int = 0) -> list[Change]:
     """Up to ``most`` operations as a section wants them: versions rise, from above ``after``."""
-    ops: list[Any] = []
+    ops: list[Change] = []
     version = after
     for _ in range(draw.below(most + 1)):
         version = min(version + draw.between(1, 3), MAX_U64)
@@ -59,12 +66,12 @@ def key_values(draw: Draw, most: int, after: int = 0) -> list[Any]:
     return ops
 
 
-def wandering(draw: Draw, most: int, after: int = 0) -> list[Any]:
+def wandering(draw: Draw, most: int, after: int = 0) -> list[Change]:
     """Operations whose versions rise from one to the next, but for SetMaxVersions that turn back, or leap ahead.
 
     Most such sections end at or above all that came before, so that their reader has no reason to drop them.
     """
-    ops: list[Any] = []
+    ops: list[Change] = []
     version = highest = after
     for _ in range(draw.between(1, most)):
         if draw.chance(25):
@@ -76,14 +83,19 @@ def wandering(draw: Draw, most: int, after: int = 0) -> list[Any]:
         highest = max(highest, version)
     if version < highest and draw.chance(70):
         end = min(highest + draw.pick((0, 0, 1)), MAX_U64)
-        ops.append(draw.pick((key_value(draw, end), SetMaxVersionOp(end))))
+        choices: tuple[Change, ...] = (key_value(draw, end), SetMaxVersionOp(end))
+        ops.append(draw.pick(choices))
     return ops
 
 
-def key_value(draw: Draw, version: int) -> Any:
+def key_value(draw: Draw, version: int) -> KeyValueOp:
     """One operation with a harmless key."""
-    status = draw.weighted([(7, "Set"), (2, "Delete"), (1, "DeleteAfterTtl")])
+    status = draw.weighted(_USUAL_STATUSES)
     return KeyValueOp(draw.word() + str(draw.below(4)), draw.word(), version, status)
+
+
+_USUAL_STATUSES: tuple[tuple[int, Status], ...] = ((7, "Set"), (2, "Delete"), (1, "DeleteAfterTtl"))
+"""Each as often as its number says."""
 
 
 def version_of(draw: Draw) -> int:
@@ -91,7 +103,7 @@ def version_of(draw: Draw) -> int:
     return int(draw.chance(30))
 
 
-def ordinary(draw: Draw) -> Any:
+def ordinary(draw: Draw) -> Message:
     """A message as a node sends it."""
     version = version_of(draw)
     identities = draw.identities(4)
@@ -102,9 +114,14 @@ def ordinary(draw: Draw) -> Any:
         return syn(draw, digest, version)
     if kind < 8:
         return syn_ack(digest, delta, version)
-    return ack(delta, version) if kind < 9 else BadCluster(version, "BadCluster")
+    return ack(delta, version) if kind < 9 else BadCluster(version)
 
 
-def sent(*messages: Any) -> tuple[bytes, ...]:
+def one_of(draw: Draw, *messages: Message) -> CaseMessages:
+    """The bytes of one of these, if it fits into a datagram."""
+    return sent(draw.pick(messages))
+
+
+def sent(*messages: Message) -> CaseMessages:
     """The bytes of messages that fit into a datagram."""
     return tuple(data for data in map(encode, messages) if len(data) <= MAX_DATAGRAM)

@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 from scapy_chitchat.fuzz import STRATEGIES, Context, case
 from scapy_chitchat.fuzz.draw import Draw
-from scapy_chitchat.fuzz.finding import Finding, folder_name, place_of, write_finding
+from scapy_chitchat.fuzz.finding import CampaignFinding, folder_name, place_of, write_finding
 from scapy_chitchat.fuzz.reach import names_elsewhere
-from scapy_chitchat.fuzz.registry import Messages
-from scapy_chitchat.fuzz.target import QUEUE_BYTES, QUEUE_MESSAGES, Failure, Target, TargetError
+from scapy_chitchat.fuzz.registry import CaseMessages
+from scapy_chitchat.fuzz.target import QUEUE_BYTES, QUEUE_MESSAGES, Failure, Target, TargetDownError
 from scapy_chitchat.fuzz.trial import narrow_finding
 from scapy_chitchat.records.codec import DecodeError, decode
 from scapy_chitchat.replay.rewrite import RewriteError, Rewriter, Rewriting
@@ -68,7 +68,7 @@ class Plan:
 
 
 @dataclass
-class Progress:
+class CampaignProgress:
     """How far a campaign is."""
 
     cases: int = 0
@@ -77,7 +77,7 @@ class Progress:
     """Cases not sent, because they name nodes that are not on this machine."""
     failures: int = 0
     by_strategy: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[CampaignFinding] = field(default_factory=list)
     doing: str = ""
     started: float = field(default_factory=time.monotonic)
     narrowing: float = 0.0
@@ -113,7 +113,7 @@ class Batch(NamedTuple):
     first: int
     """The number of the first."""
     cases: int
-    messages: Messages
+    messages: CaseMessages
 
 
 def _fits(messages: Sequence[bytes], more: Sequence[bytes]) -> bool:
@@ -136,7 +136,7 @@ class Campaign:
         self.target = target
         self.plan = plan
         self.folder = folder
-        self.progress = Progress()
+        self.progress = CampaignProgress()
         self._watch = watch
         self._captured = captured
         names = plan.strategies or tuple(STRATEGIES)
@@ -150,7 +150,7 @@ class Campaign:
         self._next_send = 0.0
 
     def run(self) -> None:
-        """Run until the plan is done, the first finding if that is enough, or an exception. Raises TargetError."""
+        """Run until the plan is done, the first finding if that is enough, or an exception. Raises TargetDownError."""
         self._start_target()
         if self.target.command and not self.target.is_fresh:
             self._start_target()
@@ -251,19 +251,21 @@ class Campaign:
     def _start_again(self) -> None:
         try:
             self._start_target()
-        except TargetError as error:
+        except TargetDownError as error:
             if self.target.command:
                 raise
-            raise TargetError(f"{error} It was not started here, so it cannot be started anew: see --spawn") from None
+            raise TargetDownError(
+                f"{error} It was not started here, so it cannot be started anew: see --spawn"
+            ) from None
 
-    def _is_worth_narrowing(self, known: Finding) -> bool:
+    def _is_worth_narrowing(self, known: CampaignFinding) -> bool:
         """Whether another batch that makes a known failure may give a case where the last ones gave none."""
         return bool(self.target.command) and not known.confirmed and known.seen < MOST_ATTEMPTS
 
-    def _keep(self, failure: Failure, batch: Batch, known: Finding | None) -> None:
+    def _keep(self, failure: Failure, batch: Batch, known: CampaignFinding | None) -> None:
         """Write the finding as it is, then narrow it."""
         findings = self.progress.findings
-        finding = Finding(
+        finding = CampaignFinding(
             group=failure.group,
             symptom=failure.symptom,
             strategy=batch.strategy,

@@ -10,22 +10,15 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
+from scapy_chitchat.records.identity import ChitchatId
 from scapy_chitchat.wire.protocol import MAX_U64
 
 T = TypeVar("T")
 
 
-class Identity(NamedTuple):
-    """Who a node is, as records say it."""
-
-    node_id: str
-    generation_id: int
-    gossip_advertise_addr: str
-
-
-NOBODY = Identity("receiver", 1, "127.0.0.1:7280")
+NOBODY = ChitchatId("receiver", 1, "127.0.0.1:7280")
 
 
 @dataclass(frozen=True)
@@ -33,7 +26,7 @@ class Context:
     """What is known of the node that gets the cases."""
 
     cluster_id: str = "default"
-    receiver: Identity = NOBODY
+    receiver: ChitchatId = NOBODY
     captured: tuple[bytes, ...] = ()
     """Messages of a capture, for the strategies that change real ones."""
 
@@ -65,7 +58,7 @@ ODD_ADDRESSES = (
 """Addresses that a node should not gossip to, and that no router forwards."""
 
 PEOPLE = tuple(
-    Identity(f"node-{name}", generation, f"127.66.{generation}.{name + 1}:9")
+    ChitchatId(f"node-{name}", generation, f"127.66.{generation}.{name + 1}:9")
     for name in range(4)
     for generation in (1, 2)
 )
@@ -178,7 +171,7 @@ class Draw:
 
     # --- who ---
 
-    def identity(self) -> Identity:
+    def identity(self) -> ChitchatId:
         """A node: one of few, with few exceptions."""
         kind = self.below(40)
         if kind == 0:
@@ -189,7 +182,7 @@ class Draw:
             return self.pick(PEOPLE)._replace(generation_id=self.number())
         return self.pick(PEOPLE)
 
-    def identities(self, most: int) -> list[Identity]:
+    def identities(self, most: int) -> list[ChitchatId]:
         """One to ``most`` different nodes."""
         found = {self.identity(): None for _ in range(self.between(1, most))}
         return list(found)

@@ -17,12 +17,12 @@ import msgspec
 
 from scapy_chitchat.capture import read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
-from scapy_chitchat.fuzz.draw import Identity
-from scapy_chitchat.fuzz.registry import Messages
+from scapy_chitchat.fuzz.registry import CaseMessages
 from scapy_chitchat.net.addresses import join_address, split_address
 from scapy_chitchat.net.packets import Endpoints
 from scapy_chitchat.net.text import printable
 from scapy_chitchat.records.codec import DecodeError, decode
+from scapy_chitchat.records.identity import ChitchatId
 from scapy_chitchat.wire.layers import Chitchat
 
 CASE_PORT = 7281
@@ -32,7 +32,7 @@ CASE_PORT = 7281
 SILENCE = "no longer answers a Syn"
 
 
-class Finding(msgspec.Struct):
+class CampaignFinding(msgspec.Struct):
     """One way in which a target failed, and the smallest case that makes it."""
 
     group: str
@@ -45,9 +45,9 @@ class Finding(msgspec.Struct):
     to: str
     spawn: str
     cluster_id: str
-    receiver: Identity
+    receiver: ChitchatId
     """The target's own id when the case was made: in a case for another target it is exchanged."""
-    messages: Messages = ()
+    messages: CaseMessages = ()
     reproduced: int = 0
     tries: int = 0
     """How often the case was tried on a fresh target, and how often it failed."""
@@ -80,7 +80,7 @@ def folder_name(index: int, group: str) -> str:
     return f"{index:02}-{words[:40]}"
 
 
-def write_finding(finding: Finding, folder: Path) -> None:
+def write_finding(finding: CampaignFinding, folder: Path) -> None:
     """Write the folder, or write it anew."""
     folder.mkdir(parents=True, exist_ok=True)
     finding.folder = str(folder)
@@ -99,11 +99,11 @@ def write_finding(finding: Finding, folder: Path) -> None:
     (folder / "README.txt").write_text(_readme(finding, folder))
 
 
-def read_finding(folder: Path) -> Finding:
+def read_finding(folder: Path) -> CampaignFinding:
     """A finding from its folder. Raises ValueError where it is none."""
     try:
         plain = msgspec.json.decode((folder / "finding.json").read_bytes())
-        finding = msgspec.convert(plain, Finding)
+        finding = msgspec.convert(plain, CampaignFinding)
         _, port = _place(finding)
         messages = tuple(captured.data for captured in read_messages(folder / "case.pcapng", [port]))
     except (OSError, msgspec.MsgspecError, ValueError) as error:
@@ -111,7 +111,7 @@ def read_finding(folder: Path) -> Finding:
     return msgspec.structs.replace(finding, messages=messages, folder=str(folder))
 
 
-def _place(finding: Finding) -> tuple[str, int]:
+def _place(finding: CampaignFinding) -> tuple[str, int]:
     """Host and port of the target. Raises ValueError where there is none."""
     host, port = split_address(finding.to)
     if port is None:
@@ -119,7 +119,7 @@ def _place(finding: Finding) -> tuple[str, int]:
     return host, port
 
 
-def _readme(finding: Finding, folder: Path) -> str:
+def _readme(finding: CampaignFinding, folder: Path) -> str:
     lines = [
         printable(finding.symptom),
         *([f"at {finding.group}"] if finding.group != finding.symptom else []),
@@ -139,7 +139,7 @@ def _readme(finding: Finding, folder: Path) -> str:
 # --- as Python ---
 
 
-def as_python(messages: Messages, symptom: str) -> str:
+def as_python(messages: CaseMessages, symptom: str) -> str:
     """A program that builds the messages from layers, and prints them in hex."""
     parts = [
         f"# {printable(symptom)}",
@@ -161,7 +161,7 @@ def _expression(message: bytes) -> str:
     """The layers of a message, as far as they give the same bytes; otherwise the bytes."""
     as_bytes = f"bytes.fromhex({message.hex()!r})"
     try:
-        decode(message, limit=LARGEST_STREAM)
+        decode(message, limit=LARGEST_READABLE)
     except DecodeError as error:
         if error.code == "stream-limit":
             return as_bytes
@@ -169,7 +169,7 @@ def _expression(message: bytes) -> str:
     return text if built(text) == message else as_bytes
 
 
-LARGEST_STREAM = 256 * 1024
+LARGEST_READABLE = 256 * 1024
 """Bytes of a stream above which nobody wants to read a message as layers."""
 
 

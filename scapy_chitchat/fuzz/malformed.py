@@ -17,7 +17,7 @@ from scapy_chitchat.described.lists import BlocksField, items_bytes
 from scapy_chitchat.described.unbuildable import UnbuildableError
 from scapy_chitchat.fuzz.building import key_values, ordinary, section, version_of
 from scapy_chitchat.fuzz.draw import LENGTHS, PEOPLE, Draw
-from scapy_chitchat.fuzz.registry import Messages, strategy
+from scapy_chitchat.fuzz.registry import CaseMessages, strategy
 from scapy_chitchat.records.codec import encode
 from scapy_chitchat.records.makers import item_bytes
 from scapy_chitchat.wire.layers import (
@@ -40,7 +40,7 @@ def _base(draw: Draw) -> bytes:
     return draw.pick(captured) if captured and draw.chance(80) else encode(ordinary(draw))
 
 
-def _built(pkt: Packet) -> Messages:
+def _built(pkt: Packet) -> CaseMessages:
     """The bytes of a packet, if there can be any, and a datagram can hold them."""
     try:
         data = bytes(pkt)
@@ -53,7 +53,7 @@ def _built(pkt: Packet) -> Messages:
 
 
 @strategy(share=1)
-def scapy_fuzz(draw: Draw, number: int) -> Messages:
+def scapy_fuzz(draw: Draw, number: int) -> CaseMessages:
     """Scapy's own fuzz() on bodies, digest entries and operations, behind a whole header."""
     before = random.getstate()
     random.seed(draw.bits(64))  # where Scapy's volatile values come from
@@ -73,7 +73,7 @@ def scapy_fuzz(draw: Draw, number: int) -> Messages:
 
 
 @strategy(share=3)
-def lengths(draw: Draw, number: int) -> Messages:
+def lengths(draw: Draw, number: int) -> CaseMessages:
     """Lengths and counts that lie."""
     pkt = Chitchat(_base(draw))
     lies = list(_computed(pkt))
@@ -106,7 +106,7 @@ def _layers(pkt: Packet) -> Iterator[Packet]:
 
 
 @strategy(share=4)
-def truncation(draw: Draw, number: int) -> Messages:
+def truncation(draw: Draw, number: int) -> CaseMessages:
     """A message cut at every byte, one case after the other, and then another message."""
     whole = _base(draw.shared(number, CUTS))
     cut = number % CUTS + CUTS * draw.below(len(whole) // CUTS + 1)
@@ -121,7 +121,7 @@ CUTS = 256
 
 
 @strategy(share=3)
-def blocks(draw: Draw, number: int) -> Messages:
+def blocks(draw: Draw, number: int) -> CaseMessages:
     """Streams in other blocks and frames than a node writes: several frames, checksums, bombs, windows, bad blocks."""
     identity = draw.pick(PEOPLE)
     ops = section(identity, key_values(draw, 6))
@@ -201,7 +201,7 @@ def _bomb(draw: Draw) -> list[bytes]:
 
 
 @strategy(share=6)
-def mutation(draw: Draw, number: int) -> Messages:
+def mutation(draw: Draw, number: int) -> CaseMessages:
     """Bytes changed in a message, or in what its blocks hold."""
     data = _base(draw)
     if draw.chance(50):
@@ -211,7 +211,7 @@ def mutation(draw: Draw, number: int) -> Messages:
     return (data[:MAX_DATAGRAM],)
 
 
-def _in_the_stream(draw: Draw, data: bytes) -> Messages:
+def _in_the_stream(draw: Draw, data: bytes) -> CaseMessages:
     """Bytes of a decompressed stream changed, and packed again as a node would."""
     pkt = Chitchat(data)
     fields = [inner(field) for field in pkt.payload.fields_desc]

@@ -7,15 +7,17 @@ Nothing here sends: ``fails`` tells whether a fresh target fails in the same way
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from msgspec import structs
 
-from scapy_chitchat.fuzz.building import Ack, NodeOp, SynAck
 from scapy_chitchat.fuzz.draw import PEOPLE
-from scapy_chitchat.fuzz.registry import Messages
+from scapy_chitchat.fuzz.registry import CaseMessages
+from scapy_chitchat.records.classes import Ack, Item, Message, NodeDigest, NodeOp, SynAck
 from scapy_chitchat.records.codec import DecodeError, decode, encode
+from scapy_chitchat.records.identity import ChitchatId, id_of
+from scapy_chitchat.records.sections import delta_of, digest_of, joined, sections, with_ids
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 
 T = TypeVar("T")
@@ -23,7 +25,11 @@ T = TypeVar("T")
 MOST_PARTS = 12
 """Operations or digest entries whose values are made simpler; where more are needed, it is their number that counts."""
 
-Fails = Callable[[Messages], bool]
+Fails: TypeAlias = Callable[[CaseMessages], bool]
+"""Whether a fresh target fails in the same way with these messages."""
+
+MessageFails: TypeAlias = Callable[[Message], bool]
+"""Whether it does with this message in the place of the one that is narrowed."""
 
 
 def _always() -> bool:
@@ -33,14 +39,14 @@ def _always() -> bool:
 class Narrower:
     """Narrows one case. ``steps`` has each smaller case that failed, the smallest last, to fall back on."""
 
-    def __init__(self, messages: Messages, fails: Fails, go_on: Callable[[], bool]) -> None:
+    def __init__(self, messages: CaseMessages, fails: Fails, go_on: Callable[[], bool]) -> None:
         """``go_on``: whether there is time for another try."""
         self.messages = messages
         self.steps = [messages]
         self._fails = fails
         self._go_on = go_on
 
-    def narrow(self) -> Messages:
+    def narrow(self) -> CaseMessages:
         """The smallest case that was found."""
         self._fewest_messages()
         self.steps.append(self.messages)
@@ -55,7 +61,7 @@ class Narrower:
         self.steps.append(self.messages)
         return self.messages
 
-    def _try(self, messages: Messages) -> bool:
+    def _try(self, messages: CaseMessages) -> bool:
         if not (messages and self._go_on() and self._fails(messages)):
             return False
         self.messages = messages
@@ -82,16 +88,16 @@ class Narrower:
 
     # --- records ---
 
-    def _each(self, change: Callable[[Any, Callable[[Any], bool]], Any]) -> None:
+    def _each(self, change: Callable[[Message, MessageFails], None]) -> None:
         """Apply a way to make one message smaller to each that a node reads, the last first."""
         for index in reversed(range(len(self.messages))):
             try:
                 message = decode(self.messages[index])
             except DecodeError:
                 continue
-            change(message, lambda smaller, at=index: self._try_instead(at, smaller))  # type: ignore[misc]
+            change(message, partial(self._try_instead, index))
 
-    def _try_instead(self, index: int, message: Any) -> bool:
+    def _try_instead(self, index: int, message: Message) -> bool:
         if not self._go_on():
             return False  # before encoding, which of thousands of operations takes long
         try:
@@ -104,84 +110,70 @@ class Narrower:
             return True
         return self._try((*self.messages[:index], data, *self.messages[index + 1 :]))
 
-    def _smaller_type(self, message: Any, fails: Callable[[Any], bool]) -> None:
+    def _smaller_type(self, message: Message, fails: MessageFails) -> None:
         """The bytes that a node would write, V0, an Ack instead of a SynAck."""
         fails(message)
         if message.version and fails(structs.replace(message, version=0)):
             message = structs.replace(message, version=0)
         if isinstance(message, SynAck):
-            fails(Ack(message.version, "Ack", message.delta))
+            fails(Ack(message.version, delta=message.delta))
 
-    def _compressed(self, message: Any, fails: Callable[[Any], bool]) -> None:
+    def _compressed(self, message: Message, fails: MessageFails) -> None:
         """V1 after all, where compression leaves less than half."""
         compressed = structs.replace(message, version=1)
         if len(encode(compressed)) * 2 < len(encode(message)):
             fails(compressed)
 
-    def _fewest_parts(self, message: Any, fails: Callable[[Any], bool]) -> None:
+    def _fewest_parts(self, message: Message, fails: MessageFails) -> None:
+        """Fewest entries of the digest, then fewest sections of the delta, then fewest operations."""
+        entries = fewest(digest_of(message), lambda kept: fails(_with(message, digest=kept)))
+        message = _with(message, digest=entries)
+        whole = fewest(sections(delta_of(message)), lambda kept: fails(_with(message, delta=joined(kept))))
+        fewest(joined(whole), lambda kept: fails(_with(message, delta=kept)))
+
+    def _shortest_values(self, message: Message, fails: MessageFails) -> None:
         for name in ("digest", "delta"):
-            if not getattr(message, name, ()):
-                continue
-
-            def with_parts(parts: Iterable[Any], name: str = name, message: Any = message) -> Any:
-                return structs.replace(message, **{name: tuple(parts)})
-
-            kept: Sequence[Any] = getattr(message, name)
-            if name == "delta":
-                whole = fewest(_sections(kept), lambda parts, make=with_parts: fails(make(chain(*parts))))  # type: ignore[misc]
-                kept = list(chain(*whole))
-            message = with_parts(fewest(kept, lambda parts, make=with_parts: fails(make(parts))))  # type: ignore[misc]
-
-    def _shortest_values(self, message: Any, fails: Callable[[Any], bool]) -> None:
-        for name in ("digest", "delta"):
-            for index in range(min(len(getattr(message, name, ())), MOST_PARTS)):
-                for field in getattr(message, name)[index].__struct_fields__:
-                    for value in simpler(getattr(getattr(message, name)[index], field), field):
+            for index in range(min(len(_parts(message, name)), MOST_PARTS)):
+                for field in _own_values(_parts(message, name)[index]):
+                    for value in simpler(getattr(_parts(message, name)[index], field), field):
                         smaller = _with_value(message, name, index, field, value)
                         if fails(smaller):
                             message = smaller
                             break
 
 
-def _with_value(message: Any, name: str, index: int, field: str, value: Any) -> Any:
+def _parts(message: Message, name: str) -> tuple[Item, ...]:
+    return digest_of(message) if name == "digest" else delta_of(message)
+
+
+def _with(message: Message, **lists: Iterable[Item]) -> Message:
+    """The message with other lists; what its type has none of is passed over."""
+    return structs.replace(message, **{name: tuple(kept) for name, kept in lists.items() if hasattr(message, name)})
+
+
+def _own_values(part: Item) -> tuple[str, ...]:
+    return part.__struct_fields__
+
+
+def _with_value(message: Message, name: str, index: int, field: str, value: str | int) -> Message:
     """The message with another value; an identity is changed wherever the message has it."""
-    parts = list(getattr(message, name))
-    old = getattr(parts[index], field)
-    if field not in _IDENTITY:
-        parts[index] = structs.replace(parts[index], **{field: value})
-        return structs.replace(message, **{name: tuple(parts)})
-    whole = {key: getattr(parts[index], key) for key in _IDENTITY}
-    changes = {}
-    for each in ("digest", "delta"):
-        if hasattr(message, each):
-            changes[each] = tuple(
-                structs.replace(part, **{field: value})
-                if getattr(part, field, None) == old and all(getattr(part, key) == whole[key] for key in _IDENTITY)
-                else part
-                for part in getattr(message, each)
-            )
-    return structs.replace(message, **changes)
-
-
-_IDENTITY = ("node_id", "generation_id", "gossip_advertise_addr")
-
-
-def _sections(delta: Sequence[Any]) -> list[list[Any]]:
-    found: list[list[Any]] = []
-    for op in delta:
-        if isinstance(op, NodeOp) or not found:
-            found.append([])
-        found[-1].append(op)
-    return found
+    part = _parts(message, name)[index]
+    if field in ChitchatId._fields and isinstance(part, (NodeDigest, NodeOp)):
+        old = id_of(part)
+        new = ChitchatId(**{**old._asdict(), field: value})
+        return with_ids(message, lambda each: new if each == old else each)
+    parts = list(_parts(message, name))
+    parts[index] = structs.replace(part, **{field: value})
+    return _with(message, **{name: parts})
 
 
 # --- values ---
 
 
-def simpler(value: Any, field: str) -> Iterator[Any]:
+def simpler(value: str | int, field: str) -> Iterator[str | int]:
     """Simpler values to try instead of one, the simplest first."""
     if field == "gossip_advertise_addr":
-        candidates: tuple[Any, ...] = (PEOPLE[0].gossip_advertise_addr,)
+        candidates: tuple[str | int, ...] = (PEOPLE[0].gossip_advertise_addr,)
     elif field == "status":
         candidates = ("Set",)
     elif isinstance(value, str):

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import ip_address
-from typing import Any
+from ipaddress import IPv6Address, ip_address
 
 from scapy_chitchat.net.addresses import split_address
 from scapy_chitchat.records.codec import DecodeError, decode
+from scapy_chitchat.records.sections import digest_of
 
-LARGEST_STREAM = 64 * 1024
+LARGEST_LOOKED_INTO = 64 * 1024
 """Bytes of a stream up to which it is looked into; what a bomb grows to takes longer than the node takes for it."""
 
 
@@ -20,20 +20,21 @@ def names_elsewhere(data: bytes) -> bool:
     A larger digest than is looked into counts as one that does.
     """
     try:
-        message: Any = decode(data, limit=LARGEST_STREAM)
+        message = decode(data, limit=LARGEST_LOOKED_INTO)
     except DecodeError as error:
         if error.code != "stream-limit":
             return False  # the node drops it
         entries = error.partial.get("digest", ())
         return error.stream == "digest" or not all(_stays(each["gossip_advertise_addr"]) for each in entries)
-    return not all(_stays(each.gossip_advertise_addr) for each in getattr(message, "digest", ()))
+    return not all(_stays(each.gossip_advertise_addr) for each in digest_of(message))
 
 
 @lru_cache(maxsize=4096)
 def _stays(address: str) -> bool:
     """Whether no router forwards what is sent to an address."""
-    ip: Any = ip_address(split_address(address)[0])
-    ip = getattr(ip, "ipv4_mapped", None) or ip
+    ip = ip_address(split_address(address)[0])
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
     if ip.is_multicast:
         return bool(ip.packed[:3] == b"\xe0\0\0" if ip.version == 4 else ip.packed[1] & 15 <= 2)
     return bool(ip.is_loopback or ip.is_unspecified or ip.is_link_local or str(ip) == "255.255.255.255")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from scapy_chitchat.fuzz.draw import Draw
 
-Messages = tuple[bytes, ...]
+CaseMessages = tuple[bytes, ...]
 """A case: the messages to send, in this order."""
 
-Maker = Callable[[Draw, int], Messages]
+CaseMaker = Callable[[Draw, int], CaseMessages]
 """Makes a case of drawn values; the second argument is its number, for strategies that go through something."""
 
 
@@ -26,17 +26,17 @@ class Strategy:
     """How many of all cases are its own, against the shares of the others."""
     structured: bool
     """Whether its messages are well-formed, so that most get past a node's checks of header and digest."""
-    make: Maker
+    make: CaseMaker
 
 
 STRATEGIES: dict[str, Strategy] = {}
 """All strategies, by name."""
 
 
-def strategy(*, share: int, structured: bool = False) -> Callable[[Maker], Maker]:
+def strategy(*, share: int, structured: bool = False) -> Callable[[CaseMaker], CaseMaker]:
     """Enter a function in the list, under its own name and with its docstring."""
 
-    def enter(make: Maker) -> Maker:
+    def enter(make: CaseMaker) -> CaseMaker:
         name = make.__name__.replace("_", "-")
         text = (make.__doc__ or "").strip()
         STRATEGIES[name] = Strategy(name, text, share, structured, make)

@@ -21,17 +21,20 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
-from scapy_chitchat.fuzz.building import Syn, SynAck, entry, syn_ack
-from scapy_chitchat.fuzz.draw import Context, Identity
+from scapy_chitchat.fuzz.building import entry, syn_ack
+from scapy_chitchat.fuzz.draw import Context
 from scapy_chitchat.fuzz.finding import SILENCE
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.net.text import printable
 from scapy_chitchat.net.udp import Address, connected_to
-from scapy_chitchat.records.codec import HEADER_SIZE, HEADERS, DecodeError, decode, encode
-from scapy_chitchat.wire.layers import TYPE_NAMES
-from scapy_chitchat.wire.protocol import MAX_DATAGRAM
+from scapy_chitchat.node.asking import next_datagram, question
+from scapy_chitchat.records.classes import Message, Syn, SynAck
+from scapy_chitchat.records.codec import DecodeError, decode, encode
+from scapy_chitchat.records.identity import ChitchatId, id_of
+from scapy_chitchat.wire.headers import ANSWERED_BY, type_of
+from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MessageType
 
 START_SECONDS = 20.0
 """How long a started target may take until it answers."""
@@ -50,7 +53,7 @@ QUEUE_MESSAGES, QUEUE_BYTES = 160, 96 * 1024
 """What a node's socket surely holds: Linux gives it 208 KiB, and counts a small datagram as 768 bytes."""
 
 
-class TargetError(Exception):
+class TargetDownError(Exception):
     """The target cannot be tested; the message is one line and says what to do."""
 
 
@@ -100,9 +103,9 @@ class Process:
         try:
             words = shlex.split(command)
         except ValueError as error:
-            raise TargetError(f"cannot start {command!r}: {error}") from None
+            raise TargetDownError(f"cannot start {command!r}: {error}") from None
         if not words:
-            raise TargetError(f"cannot start {command!r}: no command")
+            raise TargetDownError(f"cannot start {command!r}: no command")
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
@@ -113,7 +116,7 @@ class Process:
                 start_new_session=True,
             )
         except OSError as error:
-            raise TargetError(f"cannot start {command!r}: {error.strerror}") from None
+            raise TargetDownError(f"cannot start {command!r}: {error.strerror}") from None
         self._looked_at = 0
         self._panicked = False
 
@@ -179,7 +182,7 @@ class Target:
     # --- life ---
 
     def start(self) -> None:
-        """Have a fresh target, if it is started here, and know what is to be known of it. Raises TargetError."""
+        """Have a fresh target, if it is started here, and know what is to be known of it. Raises TargetDownError."""
         self.end()
         if self.command:
             self._process = Process(self.command)
@@ -208,9 +211,11 @@ class Target:
                 break
             if self._process and self._process.exit_code is not None:
                 said = printable(self._process.stderr().strip().rpartition("\n")[2]) or "it wrote nothing"
-                raise TargetError(f"the target ended at once, with exit code {self._process.exit_code}: {said}")
+                raise TargetDownError(f"the target ended at once, with exit code {self._process.exit_code}: {said}")
             if time.monotonic() > until:
-                raise TargetError(f"nothing answers at {where}: is a node there, and does it listen at this address?")
+                raise TargetDownError(
+                    f"nothing answers at {where}: is a node there, and does it listen at this address?"
+                )
         if self.starts == 1:
             self._look_at(answer)
         else:
@@ -218,13 +223,13 @@ class Target:
 
     def _look_at(self, answer: bytes) -> None:
         """Learn from the first answer what this is, and of which cluster."""
-        self.is_node = _kind(answer) in ("SynAck", "BadCluster")
+        self.is_node = type_of(answer) in ANSWERED_BY[MessageType.Syn]
         if not self.is_node:
             return
-        if _kind(answer) == "BadCluster" and not self._cluster_is_given:
+        if type_of(answer) is MessageType.BadCluster and not self._cluster_is_given:
             self.knows_cluster = self._learn_cluster()
             answer = self._ask(self.patience) or b""
-        self.knows_cluster = _kind(answer) == "SynAck"
+        self.knows_cluster = type_of(answer) is MessageType.SynAck
         self._learn_receiver(answer)
 
     def _learn_cluster(self) -> bool:
@@ -233,7 +238,7 @@ class Target:
         here, _, *zone = self._probes.getsockname()
         with socket.socket(self._probes.family, socket.SOCK_DGRAM) as opened:
             opened.bind((here, 0, *zone))
-            observer = Identity("fuzz-observer", time.time_ns(), join_address(here, opened.getsockname()[1]))
+            observer = ChitchatId("fuzz-observer", time.time_ns(), join_address(here, opened.getsockname()[1]))
             for heartbeat in range(1, LEARN_TURNS + 1):
                 with suppress(ConnectionRefusedError):
                     opened.sendto(encode(syn_ack([entry(observer, heartbeat)], ())), self.address)
@@ -245,14 +250,13 @@ class Target:
 
     def _learn_receiver(self, answer: bytes) -> None:
         """The node's own id: the one in its digest with the address that it is reached at."""
-        message: Any = _decoded(answer)
+        message = _decoded(answer)
         if not isinstance(message, SynAck) or not message.digest:
             return
         where = join_address(*self.address[:2])
         own = [each for each in message.digest if each.gossip_advertise_addr == where] or list(message.digest)
         newest = max(own, key=lambda each: each.generation_id)
-        receiver = Identity(newest.node_id, newest.generation_id, newest.gossip_advertise_addr)
-        self.context = Context(self.context.cluster_id, receiver, self.context.captured)
+        self.context = Context(self.context.cluster_id, id_of(newest), self.context.captured)
 
     # --- messages ---
 
@@ -289,21 +293,11 @@ class Target:
                 except ConnectionRefusedError:
                     continue
 
-    def _receive(self, seconds: float) -> bytes | None:
-        """The next datagram that comes back to where probes are sent from."""
-        readable, _, _ = select.select([self._probes], [], [], max(seconds, 0))
-        if not readable:
-            return None
-        try:
-            return self._probes.recv(MAX_DATAGRAM)
-        except (ConnectionRefusedError, BlockingIOError):
-            return None
-
     # --- health ---
 
     def probe(self) -> None:
         """Ask the target whether it lives; ``failure`` then waits for the answer."""
-        self._send(self._probes, encode(Syn(0, "Syn", self.context.cluster_id, ())))
+        self._send(self._probes, question(self.context.cluster_id))
 
     def _ask(self, patience: float, *, asked: bool = False) -> bytes | None:
         """The answer to a Syn; None where there is none, or no hope of one."""
@@ -315,7 +309,7 @@ class Target:
             asked = False
             again = time.monotonic() + min(pause, left)
             while (left := again - time.monotonic()) > 0:
-                data = self._receive(min(left, 0.05))
+                data = _next_of(self._probes, min(left, 0.05))
                 if data is not None and self._is_answer(data):
                     self.answer_size = len(data)
                     return data
@@ -327,7 +321,8 @@ class Target:
     def _is_answer(self, data: bytes) -> bool:
         if not self.is_node:
             return True
-        return _kind(data) == "SynAck" if self.knows_cluster else _kind(data) in ("SynAck", "BadCluster")
+        kind = type_of(data)
+        return kind is MessageType.SynAck if self.knows_cluster else kind in ANSWERED_BY[MessageType.Syn]
 
     def failure(self, patience: float | None = None, *, asked: bool = False) -> Failure | None:
         """None if the target is well; otherwise what is wrong. ``asked``: a probe is on its way."""
@@ -361,24 +356,24 @@ def _exit_words(code: int) -> str:
         return f"signal {-code}"
 
 
-def _kind(data: bytes) -> str:
-    """The type that a message's header says."""
-    found = HEADERS.get(data[:HEADER_SIZE])
-    return TYPE_NAMES[found[0]] if found else ""
+def _next_of(opened: socket.socket, seconds: float) -> bytes | None:
+    """The next datagram, if one comes within ``seconds``; that nobody listened is no answer."""
+    with suppress(ConnectionRefusedError):
+        return next_datagram(opened, time.monotonic() + seconds)
+    return None
 
 
 def _next_syn(opened: socket.socket, seconds: float) -> Syn | None:
     """The first Syn that comes within ``seconds``."""
     until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        readable, _, _ = select.select([opened], [], [], left)
-        message = _decoded(opened.recv(MAX_DATAGRAM)) if readable else None
+    while (data := next_datagram(opened, until)) is not None:
+        message = _decoded(data)
         if isinstance(message, Syn):
             return message
     return None
 
 
-def _decoded(data: bytes) -> Any:
+def _decoded(data: bytes) -> Message | None:
     try:
         return decode(data)
     except DecodeError:

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from msgspec import structs
 
 from scapy_chitchat.fuzz.draw import Context
-from scapy_chitchat.fuzz.finding import Finding
+from scapy_chitchat.fuzz.finding import CampaignFinding
 from scapy_chitchat.fuzz.narrow import Narrower
-from scapy_chitchat.fuzz.registry import Messages
+from scapy_chitchat.fuzz.registry import CaseMessages
 from scapy_chitchat.fuzz.target import Failure, Target
+from scapy_chitchat.records.classes import Syn
 from scapy_chitchat.records.codec import DecodeError, decode, encode
+from scapy_chitchat.records.identity import ChitchatId
+from scapy_chitchat.records.sections import with_ids
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MAX_U64
 
 FIRM_TRIES = 5
@@ -26,9 +28,9 @@ that is looked for shows at once, so any other silence need not be waited for as
 
 
 def narrow_finding(
-    finding: Finding,
+    finding: CampaignFinding,
     target: Target,
-    history: Messages = (),
+    history: CaseMessages = (),
     seconds: float = 30.0,
     tell: Callable[[str], None] = lambda doing: None,
 ) -> None:
@@ -40,7 +42,7 @@ def narrow_finding(
     patience = NARROW_PATIENCE if finding.is_silence else PANIC_PATIENCE
     tries = 0
 
-    def fails(messages: Messages) -> bool:
+    def fails(messages: CaseMessages) -> bool:
         nonlocal tries
         tries += 1
         tell(f"narrowing {finding.group}: {len(messages)} messages, try {tries}")
@@ -73,13 +75,13 @@ def narrow_finding(
 class Trial:
     """Tries messages of a finding on fresh targets."""
 
-    def __init__(self, target: Target, finding: Finding) -> None:
+    def __init__(self, target: Target, finding: CampaignFinding) -> None:
         self.target = target
         self.finding = finding
         self.stderr = ""
         """What the target wrote when it last failed."""
 
-    def fails(self, messages: Messages, patience: float) -> bool:
+    def fails(self, messages: CaseMessages, patience: float) -> bool:
         """Whether a fresh target fails in the way of the finding."""
         failure = self.failure(messages, patience)
         if failure is None or failure.group != self.finding.group:
@@ -87,14 +89,14 @@ class Trial:
         self.stderr = failure.stderr
         return True
 
-    def failure(self, messages: Messages, patience: float | None = None) -> Failure | None:
+    def failure(self, messages: CaseMessages, patience: float | None = None) -> Failure | None:
         """What a fresh target does with these messages."""
         self.target.start()
         self.target.send(addressed(messages, self.finding, self.target.context), patience)
         return self.target.failure(patience)
 
 
-def addressed(messages: Iterable[bytes], finding: Finding, context: Context) -> Messages:
+def addressed(messages: Iterable[bytes], finding: CampaignFinding, context: Context) -> CaseMessages:
     """Messages that were made for another target, with the cluster_id and the id of this one."""
     old, new = finding.receiver, context.receiver
     if (finding.cluster_id, old) == (context.cluster_id, new):
@@ -103,32 +105,24 @@ def addressed(messages: Iterable[bytes], finding: Finding, context: Context) -> 
     return tuple(_addressed(message, finding, context, shift) for message in messages)
 
 
-def _addressed(data: bytes, finding: Finding, context: Context, shift: int) -> bytes:
+def _addressed(data: bytes, finding: CampaignFinding, context: Context, shift: int) -> bytes:
     try:
-        message: Any = decode(data)
+        message = decode(data)
     except DecodeError:
         return data
     old, new = finding.receiver, context.receiver
-    changes: dict[str, Any] = {}
-    if getattr(message, "cluster_id", None) == finding.cluster_id:
-        changes["cluster_id"] = context.cluster_id
-    for name in ("digest", "delta"):
-        parts = getattr(message, name, ())
-        changes[name] = tuple(
-            structs.replace(
-                part,
-                node_id=new.node_id,
-                generation_id=min(max(part.generation_id + shift, 0), MAX_U64),
-                gossip_advertise_addr=(
-                    new.gossip_advertise_addr
-                    if part.gossip_advertise_addr == old.gossip_advertise_addr
-                    else part.gossip_advertise_addr
-                ),
-            )
-            if getattr(part, "node_id", None) == old.node_id
-            else part
-            for part in parts
+
+    def renamed(node: ChitchatId) -> ChitchatId:
+        if node.node_id != old.node_id:
+            return node
+        generation_id = min(max(node.generation_id + shift, 0), MAX_U64)
+        address = node.gossip_advertise_addr
+        return ChitchatId(
+            new.node_id, generation_id, new.gossip_advertise_addr if address == old.gossip_advertise_addr else address
         )
-    changed = {name: value for name, value in changes.items() if value != getattr(message, name, ())}
-    readdressed = encode(structs.replace(message, **changed)) if changed else data
+
+    changed = with_ids(message, renamed)
+    if isinstance(changed, Syn) and changed.cluster_id == finding.cluster_id:
+        changed = structs.replace(changed, cluster_id=context.cluster_id)
+    readdressed = encode(changed) if changed != message else data
     return readdressed if len(readdressed) <= MAX_DATAGRAM else data

@@ -25,7 +25,8 @@ from scapy_chitchat.net.addresses import join_address, split_address
 from scapy_chitchat.net.packets import Endpoints, ip_packets
 from scapy_chitchat.net.targets import is_here
 from scapy_chitchat.net.udp import LARGEST_DATAGRAM
-from scapy_chitchat.node.members import Cluster
+from scapy_chitchat.node.members import Membership
+from scapy_chitchat.records.classes import Syn
 from scapy_chitchat.records.codec import DecodeError, decode, encode
 from scapy_chitchat.wire.layers import Chitchat, ChitchatSyn
 from scapy_chitchat.wire.protocol import MAX_U64, UDP_PORTS
@@ -68,7 +69,7 @@ def _ip_of(host: str) -> type[Packet]:
 class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names them)
     """Answers Syns as a node of a made-up cluster does, so that a real node which has it as a seed lists its members.
 
-    ``cluster``: a Cluster, a dict, or JSON as text or in a file (a Path): see members.py. Each answer raises the
+    ``cluster``: a Membership, a dict, or JSON as text or in a file (a Path): see members.py. Each answer raises the
     members' heartbeats. Without root, give it a socket at the address of a member; with root it also answers for
     addresses that nobody listens at:
 
@@ -82,9 +83,11 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
     function_name = "chitchat_node"
     sniff_options: dict[str, Any] = {"store": 0, "session": ChitchatSession}
 
-    def parse_options(self, cluster: Cluster | dict[str, Any] | str | Path = "{}", allow_remote: bool = False) -> None:
+    def parse_options(
+        self, cluster: Membership | dict[str, Any] | str | Path = "{}", allow_remote: bool = False
+    ) -> None:
         """What this machine pretends, and to whom."""
-        self.cluster = as_cluster(cluster)
+        self.cluster = as_membership(cluster)
         self.allow_remote = allow_remote
         self._last: Packet | None = None
 
@@ -108,6 +111,8 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
             syn = decode(bytes(req[Chitchat]))
         except DecodeError:
             return None
+        if not isinstance(syn, Syn):
+            return None
         for member in self.cluster.members:
             member.heartbeat = min(member.heartbeat + 1, MAX_U64)
         below = type(ip)(src=ip.dst, dst=ip.src) / UDP(sport=req[UDP].dport, dport=req[UDP].sport)
@@ -126,16 +131,16 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
         return found
 
 
-def as_cluster(described: Cluster | dict[str, Any] | str | bytes | Path) -> Cluster:
-    """The cluster that is described by a Cluster, a dict, JSON, or the path of a file of JSON.
+def as_membership(described: Membership | dict[str, Any] | str | bytes | Path) -> Membership:
+    """The cluster that is described by a Membership, a dict, JSON, or the path of a file of JSON.
 
     Raises ValueError where it is none.
     """
-    if isinstance(described, Cluster):
+    if isinstance(described, Membership):
         return described
     if isinstance(described, dict):
-        return msgspec.convert(described, Cluster)
-    return Cluster.from_json(described.read_bytes() if isinstance(described, Path) else described)
+        return msgspec.convert(described, Membership)
+    return Membership.from_json(described.read_bytes() if isinstance(described, Path) else described)
 
 
 MTU = 1500

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from scapy_chitchat.net.addresses import address_bytes
 
 UDP = 17
+"""The number of the protocol in an IP header."""
 
 
 class Endpoints(NamedTuple):

@@ -12,23 +12,28 @@ Of a member only node_id and gossip_advertise_addr are required; ``key_values`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal, cast
+from collections.abc import Iterable, Iterator
+from typing import cast
 
 import msgspec
 
+from scapy_chitchat.records.addresses import sort_key
+from scapy_chitchat.records.classes import (
+    BadCluster,
+    DeltaItem,
+    KeyValueOp,
+    NodeDigest,
+    NodeOp,
+    SetMaxVersionOp,
+    Status,
+    Syn,
+    SynAck,
+)
 from scapy_chitchat.records.codec import encode
-from scapy_chitchat.records.makers import item_bytes, message_class, record_class, sort_key
-from scapy_chitchat.wire import layers
+from scapy_chitchat.records.identity import ChitchatId, id_of
+from scapy_chitchat.records.makers import item_bytes
+from scapy_chitchat.records.sections import sections
 from scapy_chitchat.wire.protocol import BLOCK_SIZE, MAX_DATAGRAM
-
-# the records that these layers become; their fields follow from the layers, so a checker does not know them
-SynAck: Any = message_class(layers.ChitchatSynAck)
-BadCluster: Any = message_class(layers.ChitchatBadCluster)
-NodeDigest, NodeOp, KeyValueOp, SetMaxVersionOp = (cast(Any, record_class(layer)) for layer in layers.ITEMS)
-
-Identity = tuple[str, int, str]
-"""node_id, generation_id, gossip_advertise_addr."""
 
 
 class KeyValue(msgspec.Struct):
@@ -37,7 +42,7 @@ class KeyValue(msgspec.Struct):
     key: str
     value: str
     version: int = 0
-    status: Literal["Set", "Delete", "DeleteAfterTtl"] = "Set"
+    status: Status = "Set"
 
 
 class Member(msgspec.Struct):
@@ -64,7 +69,7 @@ class Member(msgspec.Struct):
         if len({each.version for each in self.keys}) < len(self.keys):
             raise ValueError(f"two keys of {self.node_id!r} have the same version")
         self.max_version = max(self.max_version, version)
-        item_bytes(NodeDigest(*self.identity, self.heartbeat, self.last_gc_version, self.max_version))
+        item_bytes(self.digest_entry())
         for each in self.keys:
             item_bytes(KeyValueOp(each.key, each.value, each.version, each.status))
 
@@ -74,74 +79,75 @@ class Member(msgspec.Struct):
         return cast("list[KeyValue]", self.key_values)
 
     @property
-    def identity(self) -> Identity:
+    def chitchat_id(self) -> ChitchatId:
         """What tells this run of this node from all others."""
-        return self.node_id, self.generation_id, self.gossip_advertise_addr
+        return id_of(self)
+
+    def digest_entry(self) -> NodeDigest:
+        """What a digest says of it."""
+        return NodeDigest(*self.chitchat_id, self.heartbeat, self.last_gc_version, self.max_version)
 
 
-class Cluster(msgspec.Struct):
-    """A cluster_id and the members that belong to it."""
+class Membership(msgspec.Struct):
+    """A cluster_id and the members that belong to it, as one node tells of them."""
 
     cluster_id: str
     members: list[Member] = msgspec.field(default_factory=list)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Cluster:
+    def from_json(cls, text: str | bytes) -> Membership:
         """The cluster that JSON describes. Raises ValueError where it describes none, and says where."""
         return msgspec.json.decode(text, type=cls)
 
     @classmethod
-    def from_syn_ack(cls, cluster_id: str, syn_ack: Any) -> Cluster:
+    def from_syn_ack(cls, cluster_id: str, syn_ack: SynAck) -> Membership:
         """The cluster that a node tells of to somebody who knows nothing."""
         return cls(cluster_id, list(_members(syn_ack)))
 
-    def answer(self, syn: Any) -> Any:
+    def answer(self, syn: Syn) -> SynAck | BadCluster:
         """What a node of this cluster says to a Syn: BadCluster, or its digest and what the sender's digest lacks.
 
         The delta ends where the message would no longer fit into a datagram, as a node's does.
         """
         if syn.cluster_id != self.cluster_id:
-            return BadCluster(syn.version, "BadCluster")
-        entries = [
-            NodeDigest(*each.identity, each.heartbeat, each.last_gc_version, each.max_version) for each in self.members
-        ]
-        digest = tuple(sorted(entries, key=sort_key))
-        room = MAX_DATAGRAM - len(encode(SynAck(syn.version, "SynAck", digest, ())))
-        known = {(each.node_id, each.generation_id, each.gossip_advertise_addr): each for each in syn.digest}
-        operations = (op for each in self.members for op in _lacking(each, known.get(each.identity)))
-        return SynAck(syn.version, "SynAck", digest, tuple(_fitting(operations, room)))
+            return BadCluster(syn.version)
+        digest = tuple(sorted((each.digest_entry() for each in self.members), key=sort_key))
+        empty = SynAck(syn.version, digest=digest)
+        room = MAX_DATAGRAM - len(encode(empty))
+        known = {id_of(each): each for each in syn.digest}
+        operations = (op for each in self.members for op in _lacking(each, known.get(each.chitchat_id)))
+        return msgspec.structs.replace(empty, delta=tuple(_fitting(operations, room)))
 
 
-def _members(syn_ack: Any) -> Iterator[Member]:
-    members = {}
+def _members(syn_ack: SynAck) -> Iterable[Member]:
+    members: dict[ChitchatId, Member] = {}
     for entry in syn_ack.digest:
-        member = Member(**{name: getattr(entry, name) for name in entry.__struct_fields__})
-        members[member.identity] = member
-    told: list[KeyValue] = []
-    for op in syn_ack.delta:
-        if isinstance(op, NodeOp):
-            member = Member(op.node_id, op.gossip_advertise_addr, op.generation_id)
-            told = members.setdefault(member.identity, member).keys
-        elif isinstance(op, KeyValueOp):
-            told.append(KeyValue(op.key, op.value, op.version, op.status))
-    yield from members.values()
+        members[id_of(entry)] = Member(**msgspec.structs.asdict(entry))
+    for section in sections(syn_ack.delta):
+        node = section.node
+        unlisted = Member(node.node_id, node.gossip_advertise_addr, node.generation_id)
+        told = members.setdefault(id_of(node), unlisted).keys
+        for op in section.changes:
+            if isinstance(op, KeyValueOp):
+                told.append(KeyValue(op.key, op.value, op.version, op.status))
+    return members.values()
 
 
-def _lacking(member: Member, known: Any | None) -> Iterator[Any]:
+def _lacking(member: Member, known: NodeDigest | None) -> Iterator[DeltaItem]:
     """The section about a member for a reader who knows it as far as ``known`` says; nothing where he knows it all."""
     floor = known.max_version if known else 0
     if member.max_version <= floor:
         return
     if floor < member.last_gc_version:
         floor = 0  # what the reader lacks has been collected: it is to drop its copy
-    yield NodeOp(*member.identity, member.last_gc_version, floor)
+    yield NodeOp(*member.chitchat_id, member.last_gc_version, floor)
     newer = sorted((each for each in member.keys if each.version > floor), key=lambda each: each.version)
     yield from (KeyValueOp(each.key, each.value, each.version, each.status) for each in newer)
     if not newer:
         yield SetMaxVersionOp(member.max_version)
 
 
-def _fitting(operations: Iterator[Any], room: int) -> Iterator[Any]:
+def _fitting(operations: Iterable[DeltaItem], room: int) -> Iterator[DeltaItem]:
     """Operations while a stream of them, nothing of it compressed, stays within ``room`` bytes."""
     size = 0
     for op in operations:

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.net.targets import NoSuchHostError, addresses_of
-from scapy_chitchat.net.udp import LARGEST_DATAGRAM, Address, connected_to
-from scapy_chitchat.node.members import BadCluster, Cluster, SynAck
-from scapy_chitchat.records.codec import DecodeError, Message, decode
-from scapy_chitchat.wire.layers import Chitchat, ChitchatSyn
+from scapy_chitchat.net.udp import Address, connected_to
+from scapy_chitchat.node.asking import next_datagram, question
+from scapy_chitchat.node.members import Membership
+from scapy_chitchat.records.classes import BadCluster, SynAck
+from scapy_chitchat.records.codec import DecodeError, decode
+from scapy_chitchat.records.identity import id_of
+from scapy_chitchat.records.sections import sections
 from scapy_chitchat.wire.protocol import UDP_PORTS, ProtocolVersion
 
 
@@ -49,7 +52,7 @@ class Answer:
     """From that Syn to the answer."""
     size: int
     """Bytes of the answer."""
-    cluster: Cluster
+    cluster: Membership
     untold: tuple[str, ...]
     """The node_id of each member that has changes of which the answer has none: it was full."""
 
@@ -97,7 +100,7 @@ class _Probe:
             with connected_to(self.address) as asked:
                 for version in versions:
                     self.sent[version] = time.monotonic()
-                    asked.send(bytes(Chitchat(version=version) / ChitchatSyn(cluster_id=self.cluster_id)))
+                    asked.send(question(self.cluster_id, version))
                     answer = self._wait(asked, time.monotonic() + self.timeout)
                     if answer:
                         return answer
@@ -116,12 +119,7 @@ class _Probe:
         )
 
     def _wait(self, asked: socket.socket, deadline: float) -> Answer | None:
-        while (left := deadline - time.monotonic()) > 0:
-            asked.settimeout(left)
-            try:
-                data = asked.recv(LARGEST_DATAGRAM)
-            except TimeoutError:
-                return None
+        while (data := next_datagram(asked, deadline)) is not None:
             arrived = time.monotonic()
             try:
                 message = decode(data)
@@ -138,14 +136,10 @@ class _Probe:
             self.garbage = f"it sent {message.type}"
         return None
 
-    def _answer(self, message: Message, size: int, arrived: float) -> Answer:
-        cluster = Cluster.from_syn_ack(self.cluster_id, message)
-        told = {(op.node_id, op.generation_id) for op in message.delta if hasattr(op, "from_version_excluded")}
-        untold = tuple(
-            each.node_id
-            for each in cluster.members
-            if each.max_version and (each.node_id, each.generation_id) not in told
-        )
+    def _answer(self, message: SynAck, size: int, arrived: float) -> Answer:
+        cluster = Membership.from_syn_ack(self.cluster_id, message)
+        told = {id_of(section.node) for section in sections(message.delta)}
+        untold = tuple(each.node_id for each in cluster.members if each.max_version and each.chitchat_id not in told)
         seconds = arrived - self.sent.get(message.version, arrived)
         return Answer(self.name, message.version, seconds, size, cluster, untold)
 

@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from operator import lt
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
+from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.messages import check_codes
-from scapy_chitchat.records.codec import HEADER_SIZE, Decoded, DecodeError, Message, decode_whole
-from scapy_chitchat.records.makers import item_bytes, record_class, sort_key
+from scapy_chitchat.records.addresses import sort_key
+from scapy_chitchat.records.base import JsonObject
+from scapy_chitchat.records.classes import DeltaItem, Item, KeyValueOp, NodeDigest
+from scapy_chitchat.records.codec import DecodeError, decode_whole
+from scapy_chitchat.records.makers import Decoded, item_bytes
+from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from scapy_chitchat.wire import layers
+from scapy_chitchat.wire.headers import HEADER_SIZE
 from scapy_chitchat.wire.protocol import NEAR_DATAGRAM_LIMIT, STREAM_LIMIT
 
 
@@ -84,7 +90,7 @@ class Finding(NamedTuple):
     text: str
     stream: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """The finding as in JSON; ``stream`` only where there is one."""
         found = {"code": self.code, "severity": self.severity, "offset": self.offset, "text": self.text}
         return {**found, "stream": self.stream} if self.stream else found
@@ -120,10 +126,8 @@ def remarks(decoded: Decoded, data: bytes) -> Iterator[Finding]:
     message, end, streams = decoded
     if len(data) >= NEAR_DATAGRAM_LIMIT:
         yield finding("near-datagram-limit", 0, f"it has {len(data):,} bytes")
-    if hasattr(message, "digest"):
-        yield from _digest_remarks(message)
-    if hasattr(message, "delta"):
-        yield from _delta_remarks(message.delta)
+    yield from _digest_remarks(digest_of(message), message.version)
+    yield from _delta_remarks(delta_of(message))
     for stream in streams:
         if data[stream.start : stream.end] != stream.field.encode(stream.held):
             yield finding("unusual-blocks", stream.start, f"the blocks of {stream.field.holds}")
@@ -131,12 +135,11 @@ def remarks(decoded: Decoded, data: bytes) -> Iterator[Finding]:
         yield finding("trailing-bytes", end, f"there are {len(data) - end:,}")
 
 
-def _digest_remarks(message: Message) -> Iterator[Finding]:
-    digest = message.digest
+def _digest_remarks(digest: Sequence[NodeDigest], version: int) -> Iterator[Finding]:
     names = [(entry.node_id, entry.generation_id) for entry in digest]
     if all(map(lt, names, names[1:])):
         return
-    stream, start = ("digest", 0) if message.version else (None, _V0_DIGEST_START)
+    stream, start = ("digest", 0) if version else (None, _V0_DIGEST_START)
     keys = list(map(sort_key, digest))
     seen = {keys[0]}
     for index, (before, key) in enumerate(pairwise(keys), 1):
@@ -149,29 +152,27 @@ def _digest_remarks(message: Message) -> Iterator[Finding]:
         seen.add(key)
 
 
-def _delta_remarks(delta: Sequence[Any]) -> Iterator[Finding]:
-    highest = 0
-    for index, op in enumerate(delta):
-        kind = type(op)
-        if kind is _KeyValueOp:
-            highest = op.version
-            if op.key >= "\x80":
-                yield finding("non-ascii-key", _size(delta[:index]), f"the key is {op.key!r}", "delta")
-        elif kind is _NodeOp:
-            highest = 0
-            if op.last_gc_version and not op.from_version_excluded:
-                detail = f"node {op.node_id!r}, collected up to version {op.last_gc_version}"
-                yield finding("reset", _size(delta[:index]), detail, "delta")
-        else:
-            if op.max_version < highest:
-                detail = f"{op.max_version} is set behind {highest}"
-                yield finding("lowered-max-version", _size(delta[:index]), detail, "delta")
-            highest = op.max_version
+def _delta_remarks(delta: Sequence[DeltaItem]) -> Iterator[Finding]:
+    for section in sections(delta):
+        node = section.node
+        if node.last_gc_version and not node.from_version_excluded:
+            detail = f"node {node.node_id!r}, collected up to version {node.last_gc_version}"
+            yield finding("reset", _size(delta[: section.place]), detail, "delta")
+        highest = 0
+        for index, op in enumerate(section.changes, section.place + 1):
+            if type(op) is KeyValueOp:
+                highest = op.version
+                if op.key >= "\x80":
+                    yield finding("non-ascii-key", _size(delta[:index]), f"the key is {op.key!r}", "delta")
+            else:
+                if op.max_version < highest:
+                    detail = f"{op.max_version} is set behind {highest}"
+                    yield finding("lowered-max-version", _size(delta[:index]), detail, "delta")
+                highest = op.max_version
 
 
-def _size(items: Sequence[Any]) -> int:
+def _size(items: Sequence[Item]) -> int:
     return sum(len(item_bytes(item)) for item in items)
 
 
-_NodeOp, _KeyValueOp = record_class(layers.NodeOp), record_class(layers.KeyValueOp)
-_V0_DIGEST_START = HEADER_SIZE + cast(Any, layers.DIGEST[0]).sz
+_V0_DIGEST_START = HEADER_SIZE + inner(layers.DIGEST[0]).sz

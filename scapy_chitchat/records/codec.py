@@ -13,7 +13,7 @@ tells code, offset and reason, and what could be read before.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -34,19 +34,18 @@ from scapy_chitchat.described.messages import (
     type_name,
 )
 from scapy_chitchat.described.writers import FAST_WRITE_FAILED
+from scapy_chitchat.records.base import as_in_json
+from scapy_chitchat.records.classes import Message
 from scapy_chitchat.records.makers import (
-    IN_RECORD,
     LAYERS,
     RECORDS,
-    InRecord,
-    as_in_json,
+    Decoded,
     item_bytes,
+    item_writers,
     message_class,
-    message_fields,
-    record_class,
 )
-from scapy_chitchat.records.makers import Decoded as Decoded
-from scapy_chitchat.records.makers import Message as Message
+from scapy_chitchat.records.sequence import check_sequence
+from scapy_chitchat.records.values import IN_RECORD, InRecord, message_fields
 from scapy_chitchat.wire import layers
 from scapy_chitchat.wire.protocol import STREAM_LIMIT
 
@@ -120,7 +119,7 @@ class Codec:
             scope = Scope(body, Scope(header))
             pull_fields(layer, cursor, scope, RECORDS)
             values = (kind.value(field, body) for field, kind in message_fields(layer))
-            message = message_class(layer)(header["version"], type_name(layer), *values)
+            message: Any = message_class(layer)(header["version"], type_name(layer), *values)
             streams = (Stream(held.field, bytes(held.data), held.start, held.end) for held in scope.held.values())
             return Decoded(message, cursor.pos, tuple(streams))
         except BreakOff as trouble:
@@ -164,8 +163,10 @@ def _write_alone(field: Any, message: Message) -> None:
     """Raises ValueError where this field of a message cannot be written."""
     kind = IN_RECORD.of(field)
     measured = measured_by(field)
-    if kind is not None:
-        _write_value(field, kind, message)
+    if kind is not None and kind.is_list:
+        _write_items(field, getattr(message, kind.name(field)))
+    elif kind is not None:
+        _write_value(field, kind, getattr(message, kind.name(field)))
     elif measured and not FACTS.of(field).holds_packets and hasattr(message, measured):
         value = getattr(message, measured)
         try:
@@ -177,28 +178,25 @@ def _write_alone(field: Any, message: Message) -> None:
             raise ValueError(f"{measured}: {size:,} is more than {field.name} can say") from None
 
 
-def _write_value(field: Any, kind: InRecord, message: Message) -> None:
-    name = kind.name(field)
-    value = getattr(message, name)
+def _write_items(field: Any, items: Any) -> None:
+    for item in items:
+        if type(item) not in item_writers(field):
+            raise ValueError(f"{field.name}: {item!r} does not belong there")
+        item_bytes(item)
+
+
+def _write_value(field: Any, kind: InRecord, value: Any) -> None:
     try:
         for number in kind.layer_values(field, value).values():
             if isinstance(number, int):
                 field.struct.pack(number)
-    except (ValueError, TypeError, struct.error) as told:
-        if kind.is_list and not isinstance(told, TypeError) and "does not belong" not in str(told):
-            raise ValueError(str(told)) from None
-        raise ValueError(f"{name}: {told}") from None
+    except (ValueError, struct.error) as told:
+        raise ValueError(f"{kind.name(field)}: {told}") from None
 
 
 # --- messages of chitchat ---
 
 _CHITCHAT = Codec(layers.Chitchat)
-
-HEADERS = _CHITCHAT.headers
-"""Every header that a node takes: the layer of the body and the version."""
-
-HEADER_SIZE = len(next(iter(HEADERS)))
-"""Bytes before the body of a message."""
 
 
 def decode(data: bytes, *, limit: int = STREAM_LIMIT) -> Message:
@@ -216,7 +214,7 @@ def decode_whole(data: bytes, limit: int = STREAM_LIMIT) -> Decoded:
     decoded = _CHITCHAT.read(data, limit)
     if decoded.streams and hasattr(decoded.message, "delta"):
         try:
-            _check_sequence(decoded.message.delta)
+            check_sequence(decoded.message.delta)
         except BreakOff as trouble:
             raise DecodeError.of(trouble, msgspec.structs.asdict(decoded.message)) from None
     return decoded
@@ -228,39 +226,3 @@ def encode(message: Message) -> bytes:
     Raises ValueError for a value that no wire can hold.
     """
     return _CHITCHAT.write(message)
-
-
-# --- operations as a sequence ---
-
-_NodeOp, _KeyValueOp, _SetMaxVersionOp = map(record_class, (layers.NodeOp, layers.KeyValueOp, layers.SetMaxVersionOp))
-
-
-def _check_sequence(delta: Sequence[Any]) -> None:
-    """What a node wants of the operations of a delta as a whole (delta.rs, DeltaBuilder).
-
-    A section starts with a Node operation, of a node that has none yet; the versions of its key-values rise, from above
-    0 or above the SetMaxVersion before them. Raises BreakOff at the first operation that does not fit.
-    """
-    known = set()
-    highest = None
-    for index, op in enumerate(delta):
-        kind = type(op)
-        if kind is _NodeOp:
-            identity = (op.node_id, op.generation_id, op.gossip_advertise_addr)
-            if identity in known:
-                raise _out_of_sequence(delta, index, "duplicate-node", f"a second section of node {op.node_id!r}")
-            known.add(identity)
-            highest = 0
-        elif highest is None:
-            raise _out_of_sequence(delta, index, "no-node", "there is no Node operation before this one")
-        elif kind is _SetMaxVersionOp:
-            highest = op.max_version
-        else:
-            if op.version <= highest:
-                reason = f"version {op.version} of key {op.key!r} is not above {highest}, the highest of its section"
-                raise _out_of_sequence(delta, index, "version-order", reason)
-            highest = op.version
-
-
-def _out_of_sequence(delta: Sequence[Any], index: int, code: str, reason: str) -> BreakOff:
-    return BreakOff(code, sum(len(item_bytes(op)) for op in delta[:index]), reason, "delta")

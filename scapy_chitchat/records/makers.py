@@ -1,240 +1,56 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The classes of records, and the bytes of those that stand in lists.
+"""What the compiled readers and writers need to know to make records, and to write them (see described/compiler.py).
 
-They are made from the layers' fields: computed fields (lengths, counts, blocks) and tags are left out, an address and
-its port become one socket address, a number of an enum its name. Here is also what the compiled readers and writers
-need to know to make records, and to write them (see compiler.py).
+Which values a record has is said in values.py, the classes are written out in classes.py. Here is also the way back:
+the bytes of a record that stands in a list, and what is wrong with one that no wire can hold.
 """
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, cast
+from functools import cache
+from typing import Any, NamedTuple
 
-import msgspec
-from scapy.fields import ByteField, FieldLenField, LEIntField, LELongField, LEShortField
 from scapy.packet import Packet
 
 from scapy_chitchat.described.compiler import ListReader, compile_list_reader
 from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.cursor import BreakOff
 from scapy_chitchat.described.facts import FACTS
-from scapy_chitchat.described.fields import (
-    AddressField,
-    IPVersionField,
-    KnownByteField,
-    MagicField,
-    PortField,
-    StringField,
-    TagField,
-)
-from scapy_chitchat.described.kinds import KindTable
-from scapy_chitchat.described.lists import BlocksField, ItemsField
+from scapy_chitchat.described.fields import AddressField
+from scapy_chitchat.described.lists import ItemsField
 from scapy_chitchat.described.messages import Stream, bodies, type_name
 from scapy_chitchat.described.source import Source
 from scapy_chitchat.described.writers import FAST_WRITE_FAILED, ItemWriter, compile_writer
-from scapy_chitchat.net.addresses import address_bytes, address_text, join_address, split_address
+from scapy_chitchat.records.addresses import split_socket_address
+from scapy_chitchat.records.base import Record
+from scapy_chitchat.records.classes import ITEM_CLASSES, MESSAGE_CLASSES, Message
+from scapy_chitchat.records.generate import item_source, made_for, message_source
+from scapy_chitchat.records.values import message_fields, record_fields
 from scapy_chitchat.wire import layers
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """An item of a digest or a delta."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The record as in JSON."""
-        return as_in_json(self)
-
-
-class Message(Record, frozen=True, gc=False):
-    """A message; its fields follow its type."""
-
-    if TYPE_CHECKING:  # which of the last three there are depends on the type
-        version: int
-        type: str
-        cluster_id: str
-        digest: tuple[Any, ...]
-        delta: tuple[Any, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The message as in JSON: version, type, and what the type has of cluster_id, digest and delta."""
-        return as_in_json(self)
-
-
-def as_in_json(value: Any) -> dict[str, Any]:
-    """A record, or a dict of values of records, as JSON has it."""
-    return msgspec.json.decode(msgspec.json.encode(value))  # type: ignore[no-any-return]
-
-
-# --- what becomes of each kind of field ---
-
-
-class InRecord:
-    """How a kind of field stands in a record. By default it is a number under its own name."""
-
-    is_list = False
-
-    def name(self, field: Any) -> str:
-        """The name of the value."""
-        return field.name  # type: ignore[no-any-return]
-
-    def type(self, field: Any) -> Any:
-        """Its type."""
-        return int
-
-    def expression(self, field: Any, source: Source) -> str:
-        """Python for the value, from the variables of a compiled reader."""
-        return field.name  # type: ignore[no-any-return]
-
-    def value(self, field: Any, values: dict[str, Any]) -> Any:
-        """The value, from those that a careful reader found."""
-        return values[field.name]
-
-    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
-        """What the fields of a layer hold for it. Raises ValueError for a value of another kind."""
-        if not isinstance(value, int):
-            raise ValueError(f"{value!r} is no number")
-        return {field.name: value}
-
-
-class _Text(InRecord):
-    def type(self, field: Any) -> Any:
-        return str
-
-    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r} is no text")
-        value.encode()
-        return {field.name: value}
-
-
-class _Known(InRecord):
-    """A number of an enum as its name."""
-
-    def type(self, field: Any) -> Any:
-        return Literal[tuple(field.i2s.values())]
-
-    def expression(self, field: Any, source: Source) -> str:
-        return f"{source.name(field.i2s, 'names')}[{field.name}]"
-
-    def value(self, field: Any, values: dict[str, Any]) -> Any:
-        return field.i2s[values[field.name]]
-
-    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r} is no text")
-        if value not in field.s2i:
-            raise ValueError(f"{value!r} is none of {', '.join(field.s2i)}")
-        return {field.name: field.s2i[value]}
-
-
-class _Address(InRecord):
-    """An address and its port as one socket address."""
-
-    def name(self, field: Any) -> str:
-        return field.joined_as  # type: ignore[no-any-return]
-
-    def type(self, field: Any) -> Any:
-        return str
-
-    def expression(self, field: Any, source: Source) -> str:
-        return f"{source.name(_socket_addresses, 'addresses')}[{field.name}_raw]"
-
-    def value(self, field: Any, values: dict[str, Any]) -> Any:
-        return join_address(values[field.name], values[field.port])
-
-    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r} is no text")
-        raw, port = _split(value)
-        return {field.name: address_text(raw), field.port: port}
-
-
-class _Items(InRecord):
-    is_list = True
-
-    def type(self, field: Any) -> Any:
-        return tuple[Union[tuple(map(record_class, field.all_layers()))], ...]  # type: ignore[misc]  # noqa: UP007
-
-    def expression(self, field: Any, source: Source) -> str:
-        return f"tuple({field.name})"
-
-    def value(self, field: Any, values: dict[str, Any]) -> Any:
-        return tuple(values[field.name])
-
-    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
-        for item in value:
-            if type(item) not in item_writers(field):
-                raise ValueError(f"{item!r} does not belong there")
-            item_bytes(item)
-        return {field.name: value}
-
-
-_NUMBER = InRecord()
-
-IN_RECORD: KindTable[InRecord | None] = KindTable(
-    "the records",
-    {
-        ByteField: _NUMBER,
-        LEShortField: _NUMBER,
-        LEIntField: _NUMBER,
-        LELongField: _NUMBER,
-        StringField: _Text(),
-        KnownByteField: _Known(),
-        AddressField: _Address(),
-        ItemsField: _Items(),
-        # what follows from other values, from the layer, or is part of an address
-        FieldLenField: None,
-        IPVersionField: None,
-        BlocksField: None,
-        TagField: None,
-        MagicField: None,
-        PortField: None,
-    },
-)
-"""How each kind of field stands in a record; None: it says nothing that no other field says."""
-
-
-def record_fields(layer: type[Packet]) -> list[tuple[Any, InRecord]]:
-    """The fields that a record of ``layer`` has a value for, in wire order. Raises UnknownKindError."""
-    found = [(field, IN_RECORD.of(field, layer)) for field in map(inner, layer.fields_desc)]
-    return [(field, kind) for field, kind in found if kind is not None]
-
-
-def message_fields(layer: type[Packet]) -> list[tuple[Any, InRecord]]:
-    """The same of a message. Lists come last."""
-    return sorted(record_fields(layer), key=lambda entry: entry[1].is_list)
-
 
 # --- the classes ---
 
 
-LAYERS: dict[type[Record], type[Packet]] = {}
+LAYERS: dict[type[Record], type[Packet]] = {
+    made: layer for classes in (ITEM_CLASSES, MESSAGE_CLASSES) for layer, made in classes.items()
+}
 """The layer of each class of items and messages."""
 
 
 @cache
 def record_class(layer: type[Packet]) -> type[Record]:
-    """The record class of an item's layer: the same name, and in JSON, where the layer has a tag, its ``op``."""
-    tag = layer.fields_desc[0]
-    tagged: Any = {"tag_field": "op", "tag": cast(TagField, tag).default_name()} if FACTS.of(tag).is_tag else {}
-    fields = [(kind.name(field), kind.type(field)) for field, kind in record_fields(layer)]
-    made = cast(
-        type[Record],
-        msgspec.defstruct(layer.__name__, fields, bases=(Record,), module=__name__, frozen=True, gc=False, **tagged),
-    )
-    LAYERS[made] = layer
-    return made
+    """The class of an item's layer; for a layer of another description it is made when it is first asked for."""
+    return ITEM_CLASSES.get(layer) or _made_for(layer, item_source(layer), layer.__name__)
 
 
 @cache
-def message_class(layer: type[Packet]) -> type[Message]:
-    """The record class of a message's layer. Lists come last."""
-    name = type_name(layer)
-    values = ((kind.name(field), kind.type(field)) for field, kind in message_fields(layer))
-    fields: list[Any] = [("version", int), ("type", Literal[name]), *values]
-    made = cast(
-        type[Message], msgspec.defstruct(name, fields, bases=(Message,), module=__name__, frozen=True, gc=False)
-    )
+def message_class(layer: type[Packet]) -> type[Record]:
+    """The class of a message's layer; for a layer of another description it is made when it is first asked for."""
+    return MESSAGE_CLASSES.get(layer) or _made_for(layer, message_source(layer), type_name(layer))
+
+
+def _made_for(layer: type[Packet], source: str, name: str) -> type[Record]:
+    made = made_for(source, name)
     LAYERS[made] = layer
     return made
 
@@ -260,37 +76,6 @@ class Decoded(NamedTuple):
 
 
 # --- items: what the compiled readers and writers need to know ---
-
-
-class _SocketAddresses(dict[bytes, str]):
-    """Socket addresses as text, by their bytes on the wire: the same few come again in every message."""
-
-    most = 65536
-
-    def __missing__(self, raw: bytes) -> str:
-        if len(self) >= self.most:
-            self.clear()
-        text = self[raw] = join_address(address_text(raw[: -_PORT.size]), _PORT.unpack(raw[-_PORT.size :])[0])
-        return text
-
-
-_PORT = PortField("port", 0).struct
-_socket_addresses = _SocketAddresses()
-
-
-@lru_cache(maxsize=65536)
-def _split(address: str) -> tuple[bytes, int]:
-    """The bytes of a socket address and its port. Raises ValueError for what records would write otherwise."""
-    ip, port = split_address(address)
-    if port is None or join_address(ip, port) != address:
-        raise ValueError(f"{address!r} is no IP address with a port")
-    return address_bytes(ip), port
-
-
-def sort_key(entry: Any) -> tuple[Any, ...]:
-    """What a node sorts the entries of a digest by: node_id, generation_id, then IPv4 before IPv6, address, port."""
-    ip, port = _split(entry.gossip_advertise_addr)
-    return entry.node_id, entry.generation_id, len(ip), ip, port
 
 
 class _RecordSink:
@@ -327,7 +112,7 @@ class _RecordSink:
         """Split each socket address once."""
         for field in map(inner, layer.fields_desc):
             if type(field) is AddressField:
-                split = source.name(_split, "split")
+                split = source.name(split_socket_address, "split")
                 source.add(f"_{field.name}, _{field.port} = {split}(_item.{field.joined_as})")
 
     def value(self, field: Any, source: Source) -> str:
@@ -401,7 +186,7 @@ def item_bytes(item: Record) -> bytes:
 def _why_unwritable(item: Record, error: Exception) -> str:
     """The value that no wire can hold."""
     layer = LAYERS.get(type(item))
-    if layer is None or isinstance(item, Message):
+    if layer is None or layer in MESSAGE_CLASSES:
         return f"{item!r} is no item of a digest or a delta"
     values: dict[str, Any] = {}
     for field, kind in record_fields(layer):
@@ -415,8 +200,3 @@ def _why_unwritable(item: Record, error: Exception) -> str:
     except ValueError as told:
         return str(told)
     return f"{layer.__name__}: {error}"
-
-
-# pickle finds a class by its name in its module
-_MADE = (*map(record_class, layers.ITEMS), *map(message_class, layers.MESSAGES.values()))
-globals().update({made.__name__: made for made in _MADE})

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from scapy_chitchat.capture import (
     CapturedMessage,
@@ -32,17 +32,15 @@ from scapy_chitchat.capture import (
 )
 from scapy_chitchat.capture.links import link_header
 from scapy_chitchat.net.addresses import join_address
-from scapy_chitchat.records.codec import HEADER_SIZE, HEADERS, Message
+from scapy_chitchat.records.classes import Message
+from scapy_chitchat.records.sections import digest_of
 from scapy_chitchat.replay.rewrite import (
     UNCHANGED,
     RewriteError,
     Rewriter,
     Rewriting,
 )
-from scapy_chitchat.wire.layers import TYPE_NAMES
-
-ANSWERED_BY = {"Syn": ("SynAck", "BadCluster"), "SynAck": ("Ack",)}
-"""The types that want an answer, and the types that may be it."""
+from scapy_chitchat.wire.headers import ANSWERED_BY, type_of
 
 REFUSED = "refused"
 """What a message that no node takes counts as, instead of its type."""
@@ -87,7 +85,7 @@ class Tally:
     @property
     def wanted(self) -> int:
         """Messages that want an answer."""
-        return sum(self.sent[kind] for kind in ANSWERED_BY)
+        return sum(self.sent[kind.name] for kind in ANSWERED_BY)
 
     @property
     def answered(self) -> int:
@@ -123,8 +121,7 @@ class Senders:
 
     def sent(self, captured: CapturedMessage) -> bool:
         """Whether the wanted node sent this message."""
-        message: Any = captured.message
-        for entry in getattr(message, "digest", ()):
+        for entry in digest_of(captured.message):
             self.met.add(entry.node_id)
             if entry.node_id == self.wanted:
                 self._addresses.add(entry.gossip_advertise_addr)
@@ -304,12 +301,10 @@ class Messages:
             return None
 
 
-_KINDS = {header: TYPE_NAMES[layer] for header, (layer, _) in HEADERS.items()}
-
-
 def kind_of(data: bytes) -> str:
-    """The type that a message's header says, or REFUSED."""
-    return _KINDS.get(data[:HEADER_SIZE], REFUSED)
+    """What a message counts as: the type that its header says, or REFUSED."""
+    kind = type_of(data)
+    return REFUSED if kind is None else kind.name
 
 
 def nanoseconds(datagram: Datagram) -> int:

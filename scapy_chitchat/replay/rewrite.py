@@ -5,27 +5,25 @@ A message is decoded to a record, the record is changed, and the record is encod
 counts follow by themselves. A message in which nothing changes keeps its very bytes.
 
 ``fill_gaps`` is for captures that begin in the middle of a cluster's life. Their deltas start behind versions that a
-fresh node never saw, and it ignores them (chitchat-behaviour: "Versions"). So what the reader holds is followed here by
-the reader's own rules, and a section that it would ignore is made to start where the reader stands.
+fresh node never saw, and it ignores them (docs/nodes.md, "What a reader does with a section"). So what the reader holds
+is followed here by the reader's own rules, and a section that it would ignore is made to start where the reader stands.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from msgspec import structs
 
 from scapy_chitchat.net.addresses import address_bytes, address_text, join_address, split_address
-from scapy_chitchat.records.codec import Message, encode
-from scapy_chitchat.records.makers import record_class, sort_key
-from scapy_chitchat.wire import layers
+from scapy_chitchat.records.addresses import sort_key
+from scapy_chitchat.records.classes import DeltaItem, Message, NodeDigest, NodeOp
+from scapy_chitchat.records.codec import encode
+from scapy_chitchat.records.identity import ChitchatId, id_of
+from scapy_chitchat.records.sections import Section, identified, joined, sections
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MAX_U64
-
-_NodeOp: Any = record_class(layers.NodeOp)
-_KeyValueOp: Any = record_class(layers.KeyValueOp)
 
 
 class RewriteError(ValueError):
@@ -117,55 +115,28 @@ class Reader:
     """What a node that hears all these messages holds of others: how far, by node."""
 
     def __init__(self) -> None:
-        self._held: dict[Any, tuple[int, int]] = {}
+        self._held: dict[ChitchatId, tuple[int, int]] = {}
 
-    def hears(self, digest: Iterable[Any]) -> None:
+    def hears(self, digest: Iterable[NodeDigest]) -> None:
         """A digest: the node knows these nodes from now on, and takes sections about them."""
         for entry in digest:
-            self._held.setdefault(_identity(entry), (0, 0))
+            self._held.setdefault(id_of(entry), (0, 0))
 
-    def reads(self, section: Any, reached: int) -> Any:
+    def reads(self, node: NodeOp, reached: int) -> NodeOp:
         """A section of a delta, up to version ``reached``; gives its Node operation, so changed that it is taken."""
-        held = self._held.get(_identity(section))
+        held = self._held.get(id_of(node))
         if held is None:
-            return section
+            return node
         last_gc_version, max_version = held
-        collected = section.last_gc_version
+        collected = node.last_gc_version
         resets = collected > last_gc_version and collected > max_version
-        if section.from_version_excluded > max_version or (resets and section.from_version_excluded):
-            section = structs.replace(section, from_version_excluded=0 if resets else max_version)
+        if node.from_version_excluded > max_version or (resets and node.from_version_excluded):
+            node = structs.replace(node, from_version_excluded=0 if resets else max_version)
         if resets:
-            self._held[_identity(section)] = (collected, reached)
+            self._held[id_of(node)] = (collected, reached)
         elif reached > max_version:
-            self._held[_identity(section)] = (last_gc_version, reached)
-        return section
-
-
-def _identity(part: Any) -> tuple[str, int, str]:
-    return part.node_id, part.generation_id, part.gossip_advertise_addr
-
-
-def sections(delta: Iterable[Any]) -> Iterator[tuple[Any, list[Any]]]:
-    """Each Node operation of a delta and the operations of its section."""
-    node: Any = None
-    ops: list[Any] = []
-    for op in delta:
-        if type(op) is _NodeOp:
-            if node is not None:
-                yield node, ops
-            node, ops = op, []
-        else:
-            ops.append(op)
-    if node is not None:
-        yield node, ops
-
-
-def _reached(ops: list[Any]) -> int:
-    """The version that a section ends at."""
-    if not ops:
-        return 0
-    last: Any = ops[-1]
-    return int(last.version if type(last) is _KeyValueOp else last.max_version)
+            self._held[id_of(node)] = (last_gc_version, reached)
+        return node
 
 
 # --- messages ---
@@ -180,7 +151,7 @@ class Rewriter:
         self._shift: int | None = None
         self._started = 0
         self._reader = Reader() if wish.fill_gaps else None
-        self._identities: dict[tuple[str, int, str], dict[str, Any]] = {}
+        self._new_ids: dict[ChitchatId, ChitchatId] = {}
         self.unused = {*wish.nodes, *wish.addresses}
         """What was to be renamed and has not been met."""
         self._renames = bool(wish.nodes or wish.addresses or wish.new_generation)
@@ -188,7 +159,7 @@ class Rewriter:
     def next_pass(self) -> None:
         """The same messages come once more: heartbeats rise again, and generations if they are new ones."""
         self._heartbeat_offset += self.wish.heartbeat_offset
-        self._identities.clear()
+        self._new_ids.clear()
         if self._shift is not None:
             self._started, self._shift = self._shift, None
 
@@ -211,7 +182,7 @@ class Rewriter:
     def rewrite(self, message: Message) -> Message:
         """The message as it is wished, or itself where nothing changes."""
         wish = self.wish
-        changes: dict[str, Any] = {}
+        changes: dict[str, object] = {}
         if wish.version is not None:
             changes["version"] = wish.version
         if wish.cluster_id is not None and hasattr(message, "cluster_id"):
@@ -223,7 +194,7 @@ class Rewriter:
         changed = {name: value for name, value in changes.items() if value != getattr(message, name)}
         return structs.replace(message, **changed) if changed else message
 
-    def _digest(self, digest: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _digest(self, digest: tuple[NodeDigest, ...]) -> tuple[NodeDigest, ...]:
         if self._renames or self._heartbeat_offset:
             digest = tuple(map(self._entry, digest))
         if self._renames:
@@ -232,52 +203,34 @@ class Rewriter:
             self._reader.hears(digest)
         return digest
 
-    def _entry(self, entry: Any) -> Any:
-        changes = self._renamed(entry) if self._renames else {}
-        if self._heartbeat_offset:
-            heartbeat = min(max(entry.heartbeat + self._heartbeat_offset, 0), MAX_U64)
-            changes = {**changes, "heartbeat": heartbeat}
-        return structs.replace(entry, **changes) if changes else entry
+    def _entry(self, entry: NodeDigest) -> NodeDigest:
+        entry = identified(entry, self._new_id(id_of(entry)))
+        if not self._heartbeat_offset:
+            return entry
+        return structs.replace(entry, heartbeat=min(max(entry.heartbeat + self._heartbeat_offset, 0), MAX_U64))
 
-    def _delta(self, delta: tuple[Any, ...]) -> tuple[Any, ...]:
-        if self._renames:
-            delta = tuple(self._op(op) if type(op) is _NodeOp else op for op in delta)
-            self._check_identities(delta)
-        return tuple(self._filled(delta)) if self._reader else delta
+    def _delta(self, delta: tuple[DeltaItem, ...]) -> tuple[DeltaItem, ...]:
+        if not (self._renames or self._reader):
+            return delta
+        renamed = [section.about(self._new_id(id_of(section.node))) for section in sections(delta)]
+        _check_that_all_differ(renamed)
+        if self._reader:
+            renamed = [structs.replace(each, node=self._reader.reads(each.node, each.reached)) for each in renamed]
+        return joined(renamed)
 
-    def _op(self, op: Any) -> Any:
-        changes = self._renamed(op)
-        return structs.replace(op, **changes) if changes else op
-
-    def _check_identities(self, delta: tuple[Any, ...]) -> None:
-        identities = [_identity(op) for op in delta if type(op) is _NodeOp]
-        if len(set(identities)) < len(identities):
-            name = next(each for each in identities if identities.count(each) > 1)[0]
-            raise RewriteError(f"two nodes of one delta became node {name!r}: map them to different ones")
-
-    def _filled(self, delta: tuple[Any, ...]) -> Iterator[Any]:
-        assert self._reader
-        for node, ops in sections(delta):
-            yield self._reader.reads(node, _reached(ops))
-            yield from ops
-
-    def _renamed(self, part: Any) -> dict[str, Any]:
-        """What changes in the identity of a digest entry or a Node operation."""
-        identity = _identity(part)
-        changes = self._identities.get(identity)
-        if changes is None:
-            changes = self._identities[identity] = self._work_out(*identity)
-        return changes
-
-    def _work_out(self, node_id: str, generation_id: int, address: str) -> dict[str, Any]:
-        self.unused -= {node_id, address, split_address(address)[0]}
-        new = {
-            "node_id": self.wish.nodes.get(node_id, node_id),
-            "generation_id": self._generation(generation_id),
-            "gossip_advertise_addr": map_address(address, self.wish.addresses),
-        }
-        old = (node_id, generation_id, address)
-        return {} if tuple(new.values()) == old else new
+    def _new_id(self, old: ChitchatId) -> ChitchatId:
+        """Which node is to stand for another one."""
+        if not self._renames:
+            return old
+        new = self._new_ids.get(old)
+        if new is None:
+            self.unused -= {old.node_id, old.gossip_advertise_addr, split_address(old.gossip_advertise_addr)[0]}
+            new = self._new_ids[old] = ChitchatId(
+                self.wish.nodes.get(old.node_id, old.node_id),
+                self._generation(old.generation_id),
+                map_address(old.gossip_advertise_addr, self.wish.addresses),
+            )
+        return new
 
     def _generation(self, generation_id: int) -> int:
         """All generations are moved by the same amount, so that a restarted node is still the later one."""
@@ -286,3 +239,12 @@ class Rewriter:
         if self._shift is None:
             self._shift = max(generation_now(generation_id) - generation_id, self._started + 1)
         return min(max(generation_id + self._shift, 0), MAX_U64)
+
+
+def _check_that_all_differ(delta: Iterable[Section]) -> None:
+    met: set[ChitchatId] = set()
+    for section in delta:
+        node = id_of(section.node)
+        if node in met:
+            raise RewriteError(f"two nodes of one delta became node {node.node_id!r}: map them to different ones")
+        met.add(node)

@@ -122,6 +122,16 @@ CHITCHAT_ID = [
 ]
 """Who a node is: its name, when this run of it began, and where others reach it."""
 
+LAST_GC_VERSION_DOC = "Up to this version the node's deleted keys have been collected: nobody is told of them any more."
+
+CHITCHAT_ID_DOCS = {
+    "node_id": "The node's name, which it keeps when it is started again.",
+    "generation_id": "Which run of the node: a later start has a larger number.",
+    "ip": "The IP address at which the node is reached.",
+    "port": "The UDP port at which the node is reached.",
+    "gossip_advertise_addr": "Where the node is reached: IP address and UDP port, as in 10.0.0.1:7280 or [::1]:7280.",
+}
+
 
 class NodeDigest(WirePacket):
     """An entry of a digest: how much its sender knows of one node."""
@@ -133,6 +143,12 @@ class NodeDigest(WirePacket):
         LELongField("last_gc_version", 0),
         LELongField("max_version", 0),
     ]
+    field_docs = {
+        **CHITCHAT_ID_DOCS,
+        "heartbeat": "How often the node has counted up; whoever sees it rise takes the node for alive.",
+        "last_gc_version": LAST_GC_VERSION_DOC,
+        "max_version": "The highest version of the node's state that the sender has.",
+    }
 
 
 DIGEST = [
@@ -157,6 +173,11 @@ class NodeOp(WirePacket):
         LELongField("last_gc_version", 0),
         LELongField("from_version_excluded", 0),
     ]
+    field_docs = {
+        **CHITCHAT_ID_DOCS,
+        "last_gc_version": LAST_GC_VERSION_DOC,
+        "from_version_excluded": "The section tells of what is above this version; 0 where it tells of everything.",
+    }
 
 
 class KeyValueOp(WirePacket):
@@ -172,6 +193,12 @@ class KeyValueOp(WirePacket):
         LELongField("version", 1),
         KnownByteField("status", DeletionStatus.Set, DeletionStatus, refused_as="bad-status"),
     ]
+    field_docs = {
+        "key": "The key.",
+        "value": "The value.",
+        "version": "The version of this change: each change of a node's state has the next number.",
+        "status": "Set, Delete (a tombstone until it is collected), or DeleteAfterTtl (seen until it is collected).",
+    }
 
 
 class SetMaxVersionOp(WirePacket):
@@ -182,6 +209,7 @@ class SetMaxVersionOp(WirePacket):
         TagField("tag", DeltaOpTag.SetMaxVersion, DeltaOpTag, refused_as="bad-tag"),
         LELongField("max_version", 0),
     ]
+    field_docs = {"max_version": "The highest version of the node's state."}
 
 
 DELTA = [
@@ -241,6 +269,14 @@ class Chitchat(WirePacket):
 
 class ChitchatMessage(WirePacket):
     """A message's body."""
+
+    field_docs = {
+        "version": "The protocol version, which says how a digest is written: 0 plain, 1 compressed.",
+        "type": "The message's type, as the protocol calls it.",
+        "digest": "How much the sender knows of each node, in the order of the wire.",
+        "delta": "What the receiver lacks: sections, each opened by a Node operation.",
+        "cluster_id": "The sender's cluster: a node of another one answers BadCluster.",
+    }
 
     @property
     def show_summary(self) -> bool:  # type: ignore[override]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scapy_chitchat import __version__
 from scapy_chitchat.described.lua import generate
 from scapy_chitchat.described.lua_model import Description
 from scapy_chitchat.records.checks import CODES
@@ -31,7 +32,7 @@ CHITCHAT = Description(
     abbreviation="chitchat",
     root=layers.Chitchat,
     ports=",".join(map(str, UDP_PORTS)),
-    command=COMMAND,
+    written_by=f"`{COMMAND}` of scapy-chitchat {__version__}",
     parts=PARTS,
     codes={code: (known.severity, known.text) for code, known in CODES.items() if code not in UNSEEN},
     constants={"NEAR_DATAGRAM_LIMIT": NEAR_DATAGRAM_LIMIT, "ANSWERS": ANSWERS},

@@ -20,8 +20,8 @@ from scapy.packet import Packet, Raw
 from scapy.utils import PcapNgWriter, PcapWriter
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, read_messages
-from scapy_chitchat.capture import CaptureError, Counters
-from scapy_chitchat.capture.reassembly import FRAGMENT_TIMEOUT, MOST_WAITING
+from scapy_chitchat.capture import CaptureError, Counters, reassembly
+from scapy_chitchat.capture.reassembly import FRAGMENT_TIMEOUT, PACKET_COST, PIECE_COST
 from tests.support import PCAPS
 
 SYN = bytes(Chitchat() / ChitchatSyn(cluster_id="c", digest=[NodeDigest(node_id="a")]))
@@ -98,12 +98,12 @@ def test_ip_headers_are_looked_through(packet: Packet) -> None:
 
 
 def fragments_of(packet: Packet) -> list[bytes]:
-    return list(map(bytes, fragment(packet, 1400)))
+    return list(map(bytes, fragment(packet, 1400)))  # type: ignore[no-untyped-call]
 
 
 def fragments6_of(payload: bytes) -> list[bytes]:
     whole = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrFragment(id=9) / UDP(sport=1, dport=2) / Raw(payload)
-    return list(map(bytes, fragment6(whole, 1400)))
+    return list(map(bytes, fragment6(whole, 1400)))  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -140,21 +140,58 @@ def test_the_first_of_overlapping_fragments_wins() -> None:
     assert messages(pcap([frames[0], frames[1]], 101)) == [LARGE[:1600]]
 
 
-def test_fragments_that_stay_alone_are_given_up_and_counted() -> None:
-    pieces = fragments_of(datagram(LARGE))[:-1]
-    later = bytes(datagram())
-    counters = Counters()
-    data = pcap([*pieces, later], 101, step=(FRAGMENT_TIMEOUT + 5) / len(pieces))
-    assert messages(data, counters=counters) == [SYN]
-    assert counters.incomplete >= 1
+@pytest.mark.parametrize("version", [4, 6])
+def test_fragments_wait_as_long_as_in_linux_and_no_longer(version: int) -> None:
+    *first, last = fragments_of(datagram(LARGE)) if version == 4 else fragments6_of(LARGE)
+    start = 1_700_000_000
+    for seconds, found in ((FRAGMENT_TIMEOUT, [LARGE]), (FRAGMENT_TIMEOUT + 1, [])):
+        counters = Counters()
+        data = pcap(first, 101, start=start) + pcap([last], 101, start=start + seconds)[24:]
+        assert messages(data, counters=counters) == found, f"the last fragment comes after {seconds} seconds"
+        assert counters.reassembled == len(found)
+        assert counters.incomplete == (0 if found else 2), "what came first, and the late one, which stays alone"
 
 
-def test_waiting_fragments_are_bounded() -> None:
-    piece = bytes(fragment(datagram(LARGE), 1400)[0])
-    frames = [piece[:4] + struct.pack(">H", ident) + piece[6:] for ident in range(MOST_WAITING + 50)]
+def test_a_late_fragment_does_not_wait_for_another_datagrams_of_the_same_number() -> None:
+    old, new = fragments_of(datagram(LARGE)), fragments_of(datagram(LARGE[::-1]))
+    data = pcap(old[:3], 101, start=1000) + pcap(new, 101, start=1000 + FRAGMENT_TIMEOUT + 1)[24:]
     counters = Counters()
-    assert messages(pcap(frames, 101), counters=counters) == []
-    assert counters.incomplete == MOST_WAITING + 50
+    assert messages(data, ports=[7280], counters=counters) == [LARGE[::-1]]
+    assert counters.incomplete == 1
+
+
+def numbered(piece: bytes, ident: int) -> bytes:
+    """A fragment as if it were of another datagram."""
+    return piece[:4] + struct.pack(">H", ident) + piece[6:]
+
+
+@pytest.mark.parametrize(
+    ("bound", "ident", "found"),
+    [
+        ("number", 0, []),
+        ("number", 1, []),
+        ("number", 3, [LARGE]),
+        ("number", 11, [LARGE]),
+        ("bytes", 0, []),
+        ("bytes", 3, []),  # what comes of it takes the room of others, and then its own
+        ("bytes", 11, [LARGE]),
+    ],
+)
+def test_waiting_fragments_are_bounded(
+    monkeypatch: pytest.MonkeyPatch, bound: str, ident: int, found: list[bytes]
+) -> None:
+    """Of twelve datagrams that wait, no more than ten are kept, the latest."""
+    first, *rest = fragments_of(datagram(LARGE))
+    if bound == "number":
+        monkeypatch.setattr(reassembly, "MOST_WAITING", 10)
+    else:
+        monkeypatch.setattr(reassembly, "MOST_WAITING_BYTES", 10 * (len(first) - 20 + PACKET_COST + PIECE_COST))
+    frames = [numbered(first, number) for number in range(12)]
+    counters = Counters()
+    whole = pcap([*frames, *(numbered(piece, ident) for piece in rest)], 101)
+    assert messages(whole, counters=counters) == found
+    assert counters.reassembled == len(found)
+    assert counters.incomplete == 12 - len(found) + (not found), "all are accounted for"
 
 
 def test_a_message_cut_by_the_snap_length_is_said_to_be_cut() -> None:
@@ -166,6 +203,24 @@ def test_a_message_cut_by_the_snap_length_is_said_to_be_cut() -> None:
     assert found.values()["type"] == "Syn"
     assert found.values()["digest"], "the entries before the cut are shown"
     assert b'"type":"Syn"' in found.as_json()
+
+
+@pytest.mark.parametrize("kept", [0, 2, 3, 4, 5, 30])
+def test_what_a_cut_took_away_is_no_error(kept: int) -> None:
+    """Header, type, lengths, strings: whatever the capture lacks, a node had it."""
+    whole = bytes(datagram(SYN))
+    frame = whole[: 28 + kept]
+    data = pcap([], 101) + struct.pack("<IIII", 1, 2, len(frame), len(whole)) + frame
+    (found,) = read_messages(io.BytesIO(data), ports=[7280])
+    assert [(each.code, each.severity) for each in found.findings] == [("cut", "warning")]
+    assert (found.message, found.error) == (None, None)
+
+
+def test_what_a_cut_left_may_still_be_wrong() -> None:
+    whole = bytes(datagram(b"\x53\xb1" + SYN[2:]))
+    data = pcap([], 101) + struct.pack("<IIII", 1, 2, 40, len(whole)) + whole[:40]
+    (found,) = read_messages(io.BytesIO(data), ports=[7280])
+    assert [each.code for each in found.findings] == ["cut", "bad-magic"]
 
 
 def test_our_own_limit_is_not_said_to_be_a_nodes_refusal() -> None:
@@ -242,7 +297,7 @@ def test_messages_are_known_by_their_header_on_any_port_and_by_the_port_where_it
 
 def test_the_same_packet_captured_twice_is_dropped_on_request() -> None:
     first = datagram()
-    routed = first.copy()
+    routed: Packet = first.copy()
     routed.ttl = 3
     frames = [bytes(CookedLinuxV2(proto=0x0800) / each) for each in (first, routed, datagram(LARGE[:900]))]
     assert len(messages(pcap(frames, 276))) == 3

@@ -24,7 +24,7 @@ CARRIED = "192.168.1.10 > 192.168.1.11"
 class Right(NamedTuple):
     """What a capture holds."""
 
-    count: int
+    messages: int
     ends: tuple[str, str] = PODS
     tunnel: tuple[str, ...] = ()
 
@@ -63,7 +63,7 @@ RIGHT = {
 def test_messages_and_addresses_are_those_inside(name: str) -> None:
     right = RIGHT[name]
     found = list(read_messages(FOLDER / name))
-    assert [(each.source, each.destination) for each in found] == [right.ends] * right.count
+    assert [(each.source, each.destination) for each in found] == [right.ends] * right.messages
     assert {each.tunnel for each in found} == {right.tunnel}
     assert all((b'"tunnel":[' in each.as_json()) == bool(right.tunnel) for each in found)
 
@@ -75,8 +75,9 @@ def test_the_session_gives_the_same_messages(name: str) -> None:
     found = []
     for each in packets:
         ip = each.getlayer(IP) or each.getlayer(IPv6)
+        assert ip is not None
         found.append((join_address(ip.src, each[UDP].sport), join_address(ip.dst, each[UDP].dport)))
-    assert found == [right.ends] * right.count
+    assert found == [right.ends] * right.messages
 
 
 @pytest.mark.parametrize("name", [name for name, right in RIGHT.items() if right.tunnel or name.startswith("lt")])
@@ -84,7 +85,7 @@ def test_the_session_reads_them_from_scapys_own_reader(name: str) -> None:
     if not name.endswith(".pcap"):
         pytest.skip("Scapy's own reader unpacks gzip alone")
     packets = sniff(offline=str(FOLDER / name), session=ChitchatSession, quiet=True)
-    assert len(packets) == RIGHT[name].count
+    assert len(packets) == RIGHT[name].messages
 
 
 def test_plain_messages_and_messages_in_a_tunnel_are_told_apart() -> None:

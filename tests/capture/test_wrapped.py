@@ -8,7 +8,7 @@ import struct
 
 import pytest
 from scapy.layers.inet import IP, UDP
-from scapy.packet import Raw
+from scapy.packet import Packet, Raw
 from scapy.sendrecv import sniff
 
 from scapy_chitchat import ChitchatSession, read_messages
@@ -71,7 +71,7 @@ def _nested(depth: int) -> bytes:
 
 
 def test_an_unknown_inside_is_named() -> None:
-    strange = outer() / Raw(bytes.fromhex("0000ffaa") + b"x" * 20)
+    strange: Packet = outer() / Raw(bytes.fromhex("0000ffaa") + b"x" * 20)
     strange[IP].proto = 47
     counters = Counters()
     assert list(read_messages(io.BytesIO(capture(1, bytes(strange))), counters=counters)) == []

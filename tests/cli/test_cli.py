@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, UDP
+from scapy.packet import Raw
 from scapy.utils import wrpcap
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp
@@ -161,7 +162,7 @@ def test_one_bad_file_does_not_keep_the_others_from_being_read() -> None:
 
 def test_no_messages_are_explained(tmp_path: Path) -> None:
     path = tmp_path / "other.pcap"
-    wrpcap(str(path), [IP() / UDP(sport=53, dport=53) / b"hello"])
+    wrpcap(str(path), [IP() / UDP(sport=53, dport=53) / Raw(b"hello")])
     done = run("read", path)
     assert (done.returncode, done.stdout) == (0, "")
     assert "1 UDP datagram;" in done.stderr
@@ -212,7 +213,7 @@ def strange_capture(path: Path) -> Path:
         [
             frame / Chitchat() / ChitchatSyn(cluster_id=evil, digest=[NodeDigest(node_id=evil)]),
             frame / Chitchat() / ChitchatAck(delta=[NodeOp(node_id=evil), KeyValueOp(key=evil, value=evil)]),
-            frame / (bytes(Chitchat() / ChitchatSyn(cluster_id=evil))[:-2]),
+            frame / Raw(bytes(Chitchat() / ChitchatSyn(cluster_id=evil))[:-2]),
         ],
     )
     return path

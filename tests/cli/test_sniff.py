@@ -204,7 +204,7 @@ def test_the_remedy_is_one_that_is_there(
         raise PermissionError
 
     monkeypatch.setattr(command, "Interface", refuse)
-    monkeypatch.setattr(command.shutil, "which", lambda name: f"/usr/bin/{name}" if name in there else None)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name in there else None)
     monkeypatch.setattr(command, "_may_capture", lambda _: privileged)
     with pytest.raises(Failure, match="CAP_NET_RAW") as caught:
         command.sniff(command.Capture("eth9"), MessageOptions())

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from scapy.fields import LEIntField, LELongField
@@ -26,7 +26,7 @@ from scapy_chitchat.described.packet import PACKETS, WirePacket
 from scapy_chitchat.described.writers import FAST_WRITE_FAILED, compile_writer, writer_source
 from scapy_chitchat.wire.layers import DELTA, DIGEST
 
-DIGEST_FIELD, DELTA_FIELD = DIGEST[-1], DELTA[-1]
+DIGEST_FIELD, DELTA_FIELD = cast(ItemsField, DIGEST[-1]), cast(ItemsField, DELTA[-1])
 OPS = [NodeOp(node_id="é", ip="::1"), KeyValueOp(key="k", value="v"), SetMaxVersionOp(max_version=3)]
 STREAM = b"".join(map(bytes, OPS))
 

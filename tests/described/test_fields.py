@@ -7,12 +7,14 @@ import copy
 import ipaddress
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from scapy.base_classes import Net
 from scapy.fields import ByteField, ConditionalField, LELongField
 from scapy.layers.inet import IP, UDP
-from scapy.volatile import Net, RandIP6, RandString
+from scapy.packet import Packet
+from scapy.volatile import RandIP6, RandString
 
 from scapy_chitchat import ABSENT, Block, Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest
 from scapy_chitchat.described.careful import pull_fields
@@ -49,7 +51,7 @@ def test_bytes_that_are_no_text_survive_as_text_and_in_commands() -> None:
 
 
 def test_a_string_is_shown_with_nothing_that_moves_a_terminal() -> None:
-    shown = NodeDigest(node_id="a\x1b[2J\u202eb\udcff").show(dump=True)
+    shown = str(NodeDigest(node_id="a\x1b[2J\u202eb\udcff").show(dump=True))
     assert r"'a\x1b[2J\u202eb\udcff'" in shown
     assert "\x1b[2J" not in shown
 
@@ -134,7 +136,8 @@ def test_conditions_look_at_the_nearest_layer_below_that_has_the_field() -> None
     v1 = When("version", 1)
     body = ChitchatAck()
     assert not v1(body)
-    assert v1((Chitchat(version=1) / body).payload)
+    message: Packet = Chitchat(version=1) / body
+    assert v1(message.payload)
     assert not v1((IP(version=1) / UDP() / body)[ChitchatAck])
     assert Unless("version", 1)(body)
 
@@ -147,9 +150,11 @@ def test_a_condition_counts_an_unknown_value_as_the_assumed_one() -> None:
 
 # --- what a generator reads ---
 
+LAYERS: tuple[type[Packet], ...] = (*layers.MESSAGES.values(), *layers.ITEMS, Block, Chitchat)
+
 
 def test_every_field_says_by_parameters_what_it_depends_on() -> None:
-    for layer in (*layers.MESSAGES.values(), *layers.ITEMS, Block, Chitchat):
+    for layer in LAYERS:
         names = [field.name for field in layer.fields_desc]
         for field in map(inner, layer.fields_desc):
             depends = [
@@ -162,7 +167,7 @@ def test_every_field_says_by_parameters_what_it_depends_on() -> None:
 
 
 def test_no_condition_is_a_function_that_only_python_can_run() -> None:
-    for layer in (*layers.MESSAGES.values(), *layers.ITEMS, Block, Chitchat):
+    for layer in LAYERS:
         for field in layer.fields_desc:
             assert condition(field) is None or isinstance(condition(field), When)
 
@@ -242,7 +247,7 @@ def test_a_random_value_is_one_that_a_node_takes(field: Any, check: Callable[[An
 def test_what_tells_layers_and_lengths_apart_has_no_random_value() -> None:
     for field in KeyValueOp.fields_desc:
         if isinstance(field, TagField):
-            assert field.randval() is None
+            assert cast(Any, field).randval() is None
     assert inner(NodeDigest.fields_desc[3]).randval() is None
     assert Chitchat.fields_desc[0].randval() is None
 

@@ -94,7 +94,7 @@ WEATHER = Description(
     abbreviation="weather",
     root=Weather,
     ports="5555",
-    command="pytest",
+    written_by="pytest",
     parts=PARTS,
     codes={
         code: (CODES[code].severity, CODES[code].text)

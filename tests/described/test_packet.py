@@ -7,7 +7,7 @@ import copy
 import json
 import pickle
 import random
-import time
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -73,13 +73,13 @@ def again(message: Packet) -> Packet:
 
 @VERSIONS
 def test_an_edit_at_any_depth_goes_out_with_lengths_counts_and_blocks(version: int) -> None:
-    message = IP(bytes(IP() / UDP(sport=7280, dport=7280) / built(version)))
+    message: Any = IP(bytes(IP() / UDP(sport=7280, dport=7280) / built(version)))
     message[ChitchatSynAck].delta[1].value = "longer" * 1000
     message[NodeDigest:2].node_id = "another"
     message[ChitchatSynAck].digest[0].heartbeat += 1
     message[ChitchatSynAck].digest[0].ip = "::7"
     del message[IP].len, message[UDP].len, message[IP].chksum, message[UDP].chksum
-    read = IP(bytes(message))
+    read: Any = IP(bytes(message))
     assert read[ChitchatSynAck].delta[1].value == "longer" * 1000
     assert read[NodeDigest].heartbeat == 2
     assert (read[NodeDigest].ip, read[NodeDigest].ip_version) == ("::7", 6)
@@ -159,7 +159,7 @@ def test_a_body_under_ip_alone_does_not_take_ips_version_for_its_own() -> None:
 
 
 def test_blocks_set_by_hand_win_over_the_list() -> None:
-    message = Chitchat() / ChitchatAck(delta=[NodeOp()], delta_blocks=[Block(type=1, data=b"not zstd")])
+    message: Any = Chitchat() / ChitchatAck(delta=[NodeOp()], delta_blocks=[Block(type=1, data=b"not zstd")])
     assert bytes(message).hex() == "53b00002" + "010800" + b"not zstd".hex()
     message.payload.delta[0].node_id = "changed"
     assert bytes(message).hex() == "53b00002" + "010800" + b"not zstd".hex()
@@ -302,7 +302,8 @@ def test_a_refused_value_can_be_put_right() -> None:
         setattr(entry, name, value)
         with pytest.raises(UnbuildableError, match=f"NodeDigest.{name}"):
             bytes(message)
-        assert repr(value) in message.show(dump=True) or str(value) in message.show(dump=True)
+        shown = str(message.show(dump=True))
+        assert repr(value) in shown or str(value) in shown
         setattr(entry, name, good)
     assert bytes(message) == before
 
@@ -345,7 +346,7 @@ def test_each_part_can_be_looked_at(part: str, version: int, capsys: pytest.Capt
     assert all(field.name in capsys.readouterr().out for field in packet.fields_desc[:1])
     assert json.loads(packet.json())
     assert type(packet).__name__ in repr(packet)
-    assert hexdump(packet, dump=True).startswith("0000")
+    assert str(hexdump(packet, dump=True)).startswith("0000")
     assert packet.summary()
     assert set(packet.fieldtype) <= set(dir(packet))
     assert b"".join(part for _, _, part in packet.build_ps()[1][-1][1]) == packet.self_build()
@@ -353,7 +354,7 @@ def test_each_part_can_be_looked_at(part: str, version: int, capsys: pytest.Capt
 
 @EACH_PART
 def test_each_part_has_all_that_a_packet_has(part: str) -> None:
-    packet = PARTS[part](dissected(1))
+    packet: Any = PARTS[part](dissected(1))
     packet.time = 5.0
     packet.comment = b"seen"
     assert (packet.copy().time, packet.copy().comment) == (5.0, b"seen")
@@ -368,7 +369,7 @@ def test_each_part_has_all_that_a_packet_has(part: str) -> None:
     assert len(packet) == len(bytes(packet))
     assert packet * 2 == [packet, packet]
     packet.clear_cache()
-    behind = packet.copy() / Raw(b"behind")
+    behind: Any = packet.copy() / Raw(b"behind")
     assert bytes(behind) == bytes(packet) + b"behind"
     assert Raw in behind
     behind.lastlayer().underlayer.remove_payload()
@@ -381,7 +382,7 @@ def test_each_part_has_all_that_a_packet_has(part: str) -> None:
 def test_a_copy_shares_nothing(version: int) -> None:
     message = dissected(version)
     before = bytes(message)
-    twin = message.copy()
+    twin: Any = message.copy()
     twin.payload.digest[0].node_id = "changed"
     twin.payload.delta.pop()
     twin.payload.delta_blocks[0].data = b""
@@ -395,7 +396,7 @@ def test_what_is_absent_is_null_in_json() -> None:
 
 
 def test_parts_are_found_by_layer_name_and_value() -> None:
-    message = dissected(1)
+    message: Any = dissected(1)
     assert NodeDigest in message
     assert "SetMaxVersionOp" in message
     assert Block in message
@@ -423,7 +424,7 @@ def test_enum_values_can_be_names_numbers_and_members() -> None:
 
 
 def test_a_set_of_values_gives_a_packet_each() -> None:
-    messages = Chitchat(version=[0, 1]) / ChitchatSyn(cluster_id=["a", "b"])
+    messages: Any = Chitchat(version=[0, 1]) / ChitchatSyn(cluster_id=["a", "b"])
     assert [bytes(each).hex() for each in messages] == [
         "53b00000" + "0000" + "010061",
         "53b00000" + "0000" + "010062",
@@ -459,7 +460,7 @@ def test_fuzz_keeps_a_message_readable_and_is_repeatable(name: str) -> None:
     if "delta" in body.fieldtype:
         body.delta = [NodeOp(), KeyValueOp(), SetMaxVersionOp()]
     random.seed(1)
-    fuzzed = fuzz(IP() / UDP() / Chitchat() / body)
+    fuzzed: Any = fuzz(IP() / UDP() / Chitchat() / body)
     messages = [bytes(fuzzed[Chitchat]) for _ in range(40)]
     assert len(set(messages)) > (1 if name == "ChitchatBadCluster" else 30)
     for data in messages:
@@ -467,7 +468,7 @@ def test_fuzz_keeps_a_message_readable_and_is_repeatable(name: str) -> None:
         assert type(read.payload) is type(body)
         assert read.payload.trouble is None
     random.seed(1)
-    again_fuzzed = fuzz(IP() / UDP() / Chitchat() / body)
+    again_fuzzed: Any = fuzz(IP() / UDP() / Chitchat() / body)
     assert [bytes(again_fuzzed[Chitchat]) for _ in range(40)] == messages
     assert len({bytes(pickle.loads(pickle.dumps(fuzzed[Chitchat]))) for _ in range(40)}) > 1
 
@@ -485,7 +486,8 @@ def test_messages_come_back_from_capture_files(tmp_path: Path) -> None:
 
 def test_bytes_of_any_kind_are_read() -> None:
     data = bytes(built(1))
-    for kind in (bytes, bytearray, memoryview):
+    kinds: tuple[Callable[[bytes], Any], ...] = (bytes, bytearray, memoryview)
+    for kind in kinds:
         assert bytes(Chitchat(kind(data))) == data
         assert Chitchat(kind(data)) == Chitchat(data)
 
@@ -505,13 +507,21 @@ def syn_with(entries: int) -> bytes:
     )
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    def once() -> float:
-        start = time.process_time()
-        call()
-        return time.process_time() - start
+def calls(work: Callable[[], Any]) -> int:
+    """How many functions are called: what the work costs, whatever else the machine does."""
+    count = 0
 
-    return min(once() for _ in range(5))
+    def called(_: Any, event: str, __: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    work()  # what is made when it is first needed does not count
+    sys.setprofile(called)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 @pytest.mark.parametrize(
@@ -524,9 +534,9 @@ def seconds(call: Callable[[], Any]) -> float:
     ],
     ids=["dissect", "build", "copy", "dissect a broken one"],
 )
-def test_time_grows_with_the_entries_and_no_faster(work: Callable[[bytes], Any]) -> None:
+def test_the_work_grows_with_the_entries_and_no_faster(work: Callable[[bytes], Any]) -> None:
     few, many = syn_with(150), syn_with(1500)
-    assert seconds(lambda: work(many)) < 25 * seconds(lambda: work(few))
+    assert calls(lambda: work(many)) < 11 * calls(lambda: work(few))
 
 
 def kept_alive(data: bytes) -> tuple[int, int]:
@@ -558,12 +568,11 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_message_whose_blocks_all_grow_to_the_limit_takes_neither_time_nor_memory(name: str) -> None:
+def test_a_message_whose_blocks_all_grow_to_the_limit_is_not_read_to_its_end(name: str) -> None:
     packed = zstandard.ZstdCompressor(level=19).compress(BOMBS[name])
     block = b"\x01" + len(packed).to_bytes(2, "little") + packed
     data = b"\x53\xb0\x01\x01" + (block * (30000 // len(block)) + b"\x00") * 2
-    start = time.process_time()
     message = Chitchat(data)
-    assert time.process_time() - start < 1
     assert bytes(message) == data
+    assert message.payload.trouble.code == "stream-limit"
     assert kept_alive(data)[1] < 200e6

@@ -100,6 +100,7 @@ def test_the_list_behind_the_graphical_explore_is_not_broken(start: str, tmp_pat
     assert ("scapy.contrib.chitchat" in shown) == (start is LOADED)
 
 
+@pytest.mark.long
 def test_it_works_from_an_installed_wheel(tmp_path: Path) -> None:
     wheels, installed = tmp_path / "wheels", tmp_path / "installed"
     source = tmp_path / "source"

@@ -68,10 +68,11 @@ def test_ports_say_what_is_a_message() -> None:
 @pytest.mark.parametrize("family", ["IPv4", "IPv6"])
 def test_fragments_come_out_as_one_packet(family: str, order: str) -> None:
     if family == "IPv4":
-        fragments = fragment(IP(src="10.0.0.1", dst="10.0.0.2", id=7) / udp(LARGE), 1480)
+        packet = IP(src="10.0.0.1", dst="10.0.0.2", id=7) / udp(LARGE)
+        fragments = fragment(packet, 1480)  # type: ignore[no-untyped-call]
     else:
         whole = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrFragment(id=7) / udp(LARGE)
-        fragments = fragment6(whole, 1480)
+        fragments = fragment6(whole, 1480)  # type: ignore[no-untyped-call]
     fragments = [Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / each for each in fragments]
     assert len(fragments) > 5
     if order == "reversed":
@@ -92,7 +93,7 @@ def test_fragments_come_out_as_one_packet(family: str, order: str) -> None:
 
 def test_a_session_counts_what_it_meets() -> None:
     session = ChitchatSession()
-    first, *rest = fragment(IP(id=1) / udp(LARGE), 1480)
+    first, *rest = fragment(IP(id=1) / udp(LARGE), 1480)  # type: ignore[no-untyped-call]
     through([first, *rest, in_ipv4(b"hello", dport=53)], session)
     assert (session.counters.fragments, session.counters.reassembled, session.counters.other) == (len(rest) + 1, 1, 1)
 
@@ -105,7 +106,7 @@ def test_messages_from_a_socket_need_no_root() -> None:
         for data in (SMALL, LARGE):
             sender.sendto(data, receiver.getsockname())
         sniffer.join(timeout=PATIENCE)
-        assert [bytes(packet) for packet in sniffer.results] == [SMALL, LARGE]
+        assert [bytes(packet) for packet in sniffer.results or ()] == [SMALL, LARGE]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="capturing on an interface needs root")
@@ -125,6 +126,7 @@ def test_live_messages_come_off_an_interface(host: str) -> None:
     sniffer.start()
     with socket.socket(family, socket.SOCK_DGRAM) as receiver, socket.socket(family, socket.SOCK_DGRAM) as sender:
         receiver.bind((host, port))
+        assert sniffer.thread
         while sniffer.thread.is_alive() and time.monotonic() < deadline:
             sender.sendto(LARGE, (host, port))
             sender.sendto(SMALL, (host, port))

@@ -28,13 +28,14 @@ from scapy_chitchat import (
     KeyValueOp,
     NodeDigest,
     NodeOp,
-    decode,
 )
 from scapy_chitchat.integration.answering import ChitchatNode_am, GossipSocket
 from scapy_chitchat.net.targets import TargetError, split_target
-from scapy_chitchat.node.members import Cluster, KeyValue, Member
+from scapy_chitchat.node.members import KeyValue, Member, Membership
 from scapy_chitchat.node.probe import BadClusterError, NoAnswerError, NotChitchatError, ProbeError, probe
-from tests.support.peers import RunningNodes, eventually, free_port, running, why_no_peer
+from scapy_chitchat.records import classes
+from tests.support.peers import PATIENCE, RunningNodes, eventually, free_port, running, why_no_peer
+from tests.support.typed import decoded
 
 COMMAND = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()"]
 
@@ -72,9 +73,7 @@ def test_a_probe_tells_members_and_keys(
     nodes: RunningNodes, host: str, version: str, protocol: int | None, answered_in: int
 ) -> None:
     name = f"{version} {host}"
-    started = time.monotonic()
     answer = probe(nodes.address[name], "test", version=protocol)
-    assert time.monotonic() - started < 2
     assert answer.version == answered_in
     (member,) = answer.cluster.members
     known = nodes.known(name)[name]
@@ -132,10 +131,11 @@ def test_a_version_that_a_node_does_not_know_gets_no_answer(nodes: RunningNodes)
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_nobody_there_is_said_at_once(host: str) -> None:
+    target = f"[{host}]:{free_port(host)}" if ":" in host else f"{host}:{free_port(host)}"
     started = time.monotonic()
     with pytest.raises(NoAnswerError, match="nobody listens"):
-        probe(f"[{host}]:{free_port(host)}" if ":" in host else f"{host}:{free_port(host)}", "test")
-    assert time.monotonic() - started < 2
+        probe(target, "test", timeout=PATIENCE, tries=1)
+    assert time.monotonic() - started < PATIENCE, "an answer was waited for"
 
 
 @contextmanager
@@ -164,17 +164,17 @@ def syn_ack(version: int = 1, **fields: Any) -> bytes:
 
 def test_garbage_is_no_answer() -> None:
     with peer_that_answers(b"what?", b"\x53\xb0\0\1") as target, pytest.raises(NotChitchatError, match="field-short"):
-        probe(target, "test", timeout=0.2, tries=2)
+        probe(target, "test", timeout=0.5, tries=2)
     with (
         peer_that_answers(bytes(Chitchat() / ChitchatAck())) as target,
         pytest.raises(NotChitchatError, match="it sent Ack"),
     ):
-        probe(target, "test", timeout=0.2, tries=1)
+        probe(target, "test", timeout=0.5, tries=1)
 
 
 def test_silence_is_asked_again() -> None:
     with peer_that_answers(None, None, syn_ack(version=0)) as target:
-        answer = probe(target, "test", version=0, timeout=0.1)
+        answer = probe(target, "test", version=0, timeout=0.1, tries=100)
     assert [each.node_id for each in answer.cluster.members] == ["n"]
     with peer_that_answers(None, None) as target, pytest.raises(NoAnswerError, match="to 2 Syn of V0 or V1"):
         probe(target, "test", timeout=0.1, tries=2)
@@ -182,7 +182,7 @@ def test_silence_is_asked_again() -> None:
 
 def test_garbage_before_an_answer_does_not_hide_it() -> None:
     with peer_that_answers(b"what?", syn_ack()) as target:
-        assert probe(target, "test", timeout=0.1).version == 1
+        assert probe(target, "test", timeout=0.1, tries=100).version == 1
 
 
 def test_members_whose_keys_did_not_fit_are_named() -> None:
@@ -211,18 +211,18 @@ def test_other_machines_are_not_asked_unless_that_is_allowed(target: str) -> Non
 def test_a_member_that_no_message_can_hold_is_refused(member: dict[str, Any], why: str) -> None:
     described = {"cluster_id": "c", "members": [{"node_id": "n", "gossip_advertise_addr": "127.0.0.1:1", **member}]}
     with pytest.raises(ValueError, match=re.escape(why)):
-        Cluster.from_json(json.dumps(described))
+        Membership.from_json(json.dumps(described))
 
 
 def test_keys_without_versions_take_the_next_ones() -> None:
     keys = [KeyValue("a", "", 3), KeyValue("b", "", 2), KeyValue("c", "")]
     member = Member("n", "127.0.0.1:1", heartbeat=2**64 - 1, key_values=keys)
     assert [each.version for each in member.keys] == [3, 2, 4]
-    machine = ChitchatNode_am(cluster=Cluster("c", [member]))
+    machine = ChitchatNode_am(cluster=Membership("c", [member]))
     request = IP(src="127.0.0.1", dst="127.0.0.1") / UDP(sport=1, dport=1) / Chitchat() / ChitchatSyn(cluster_id="c")
-    reply = decode(bytes(machine.make_reply(request)[Chitchat]))
+    reply = decoded(classes.SynAck, bytes(machine.make_reply(request)[Chitchat]))
     assert reply.digest[0].heartbeat == 2**64 - 1
-    assert [op.version for op in reply.delta[1:]] == [2, 3, 4]
+    assert [op.version for op in reply.delta if isinstance(op, classes.KeyValueOp)] == [2, 3, 4]
 
 
 def test_a_name_is_as_remote_as_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +274,7 @@ def test_the_command_prints_tables_and_json(nodes: RunningNodes) -> None:
     told = json.loads(command("probe", target, "--cluster", "test", "--json").stdout)
     assert list(told) == ["address", "version", "seconds", "size", "cluster_id", "members", "untold"]
     assert told["members"][0]["key_values"] == [{"key": "k", "value": "0.10", "version": 1, "status": "Set"}]
-    assert Cluster.from_json(json.dumps(told)).members[0].node_id == "0.10 127.0.0.1"
+    assert Membership.from_json(json.dumps(told)).members[0].node_id == "0.10 127.0.0.1"
 
 
 @needs_peer
@@ -342,7 +342,8 @@ def lists_the_ghosts(address: str, **node: Any) -> None:
     [("0.13", 1, "127.0.0.1"), ("0.13", 0, "127.0.0.1"), ("0.10", 0, "127.0.0.1"), ("0.13", 1, "[::1]")],
 )
 def test_a_real_node_lists_made_up_members_without_root(version: str, protocol: int, host: str) -> None:
-    with GossipSocket(f"{host}:0") as listening:
+    with GossipSocket(f"{host}:0") as opened:
+        listening: Any = opened
         address = f"{host}:{listening.ins.getsockname()[1]}"
         described = json.dumps(ghosts(address, 1000))
         with answering(ChitchatNode_am(cluster=described, opened_socket=listening, verbose=False)):
@@ -420,7 +421,8 @@ def test_only_syns_to_a_member_and_from_this_machine_are_answered() -> None:
     machine, request = machine_and_syn(cluster_id="test")
     assert machine.is_request(request)
     for change in ({"dst": "127.0.0.5"}, {"src": "192.0.2.1"}):
-        other = IP(**{"src": "127.0.0.9", "dst": "127.0.0.1", **change}) / request[UDP].copy()
+        ends = {"src": "127.0.0.9", "dst": "127.0.0.1", **change}
+        other = IP(src=ends["src"], dst=ends["dst"]) / request[UDP].copy()
         assert not machine.is_request(other)
     assert not machine.is_request(IP() / UDP(dport=7280) / Chitchat() / ChitchatAck())
     remote = ChitchatNode_am(cluster=ghosts(), allow_remote=True)
@@ -446,7 +448,7 @@ def test_an_answer_ends_where_a_datagram_does() -> None:
 @needs_peer
 @pytest.mark.parametrize(("version", "protocol"), [("0.13", 0), ("0.13", 1), ("0.10.1", 0)])
 def test_a_real_node_holds_the_keys_of_a_syn_ack_and_an_ack_of_ours(version: str, protocol: int) -> None:
-    ours = {"node_id": "ours", "generation_id": 3, "ip": "127.0.0.1", "port": free_port()}
+    ours: dict[str, Any] = {"node_id": "ours", "generation_id": 3, "ip": "127.0.0.1", "port": free_port()}
     first = Chitchat(version=protocol) / ChitchatSynAck(
         digest=[NodeDigest(**ours, heartbeat=5, max_version=3)],
         delta=[

@@ -9,6 +9,7 @@ import pickle
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -32,8 +33,10 @@ from scapy_chitchat import (
 from scapy_chitchat.described.fields import StringField
 from scapy_chitchat.described.lists import ItemsField
 from scapy_chitchat.described.packet import PACKETS, WirePacket
+from scapy_chitchat.records import classes
 from scapy_chitchat.records.makers import RECORDS, record_class
 from tests.support import ROOT
+from tests.support.typed import decoded
 
 PCAPS = sorted((ROOT / "pcaps").glob("*.pcap*"))
 
@@ -87,7 +90,7 @@ def test_a_message_as_a_record_and_as_json_has_the_keys_in_their_order() -> None
 
 
 def test_records_are_immutable_comparable_and_without_a_dict() -> None:
-    message = decode(bytes(FULL))
+    message: Any = decode(bytes(FULL))
     assert message == decode(bytes(FULL))
     assert hash(message) == hash(decode(bytes(FULL)))
     with pytest.raises(AttributeError):
@@ -128,14 +131,14 @@ def test_an_offset_in_a_stream_counts_decompressed_bytes_and_says_so() -> None:
 def test_the_limit_of_a_stream_is_kept() -> None:
     delta = [NodeOp(node_id="n"), *(KeyValueOp(key="k", value="v" * 60000, version=i + 1) for i in range(20))]
     data = bytes(Chitchat() / ChitchatAck(delta=delta))
-    assert len(decode(data).delta) == 21
+    assert len(decoded(classes.Ack, data).delta) == 21
     with pytest.raises(DecodeError) as caught:
         decode(data, limit=100_000)
     assert caught.value.code == "stream-limit"
 
 
 def test_a_value_that_no_wire_can_hold_is_refused_by_encode() -> None:
-    message = decode(bytes(FULL))
+    message = decoded(classes.SynAck, bytes(FULL))
     for change, why in (
         ({"node_id": "x" * 70000}, "NodeDigest.node_id: 70,000 bytes, at most 65,535"),
         ({"heartbeat": -1}, "NodeDigest.heartbeat: -1 does not fit 64 bits"),
@@ -168,7 +171,7 @@ def test_records_and_errors_can_be_pickled() -> None:
 
 
 def test_a_message_that_no_wire_can_hold_is_refused_by_encode() -> None:
-    syn = decode(bytes(Chitchat() / ChitchatSyn(cluster_id="c", digest=[NodeDigest(node_id="n")])))
+    syn = decoded(classes.Syn, bytes(Chitchat() / ChitchatSyn(cluster_id="c", digest=[NodeDigest(node_id="n")])))
     for change, why in (
         ({"version": 7}, "version: there is no 7"),
         ({"cluster_id": "\udcff"}, "cluster_id: 'utf-8' codec can't encode"),
@@ -177,24 +180,26 @@ def test_a_message_that_no_wire_can_hold_is_refused_by_encode() -> None:
         ({"cluster_id": None}, "cluster_id: object of type 'NoneType' has no len()"),
         ({"version": []}, "version: there is no []"),
         ({"digest": (5,)}, "digest: 5 does not belong there"),
-        ({"digest": (record_class(NodeOp)("n", 1, "127.0.0.1:1", 0, 0),)}, "NodeOp(node_id='n', "),
+        ({"digest": (classes.NodeOp("n", 1, "127.0.0.1:1", 0, 0),)}, "NodeOp(node_id='n', "),
         ({"digest": 5}, "digest: object of type 'int' has no len()"),
     ):
         with pytest.raises(ValueError, match=re.escape(why)):
             encode(msgspec.structs.replace(syn, **change))
     with pytest.raises(ValueError, match="is no message"):
-        encode(syn.digest[0])
+        encode(syn.digest[0])  # type: ignore[arg-type]
 
 
 def test_a_field_added_to_a_layer_is_in_packets_records_and_json() -> None:
-    def layer(name: str, *more: object) -> type[WirePacket]:
+    def layer(name: str, *more: Any) -> Any:
         fields = [
             FieldLenField("word_len", None, length_of="word", fmt="<H"),
             StringField("word", "", length_from="word_len"),
             LELongField("number", 0),
             *more,
         ]
-        return type(WirePacket)(name, (WirePacket,), {"fields_desc": fields})
+        docs = {field.name: "A value." for field in fields}
+        metaclass: Any = type(WirePacket)
+        return metaclass(name, (WirePacket,), {"fields_desc": fields, "field_docs": docs})
 
     before, after = layer("ToyBefore"), layer("ToyAfter", LEIntField("added", 5))
     for toy, expected in ((before, {}), (after, {"added": 9})):

@@ -17,6 +17,7 @@ from scapy_chitchat import (
     findings,
     read_messages,
 )
+from scapy_chitchat.records import classes
 from scapy_chitchat.replay.rewrite import (
     RewriteError,
     Rewriter,
@@ -27,6 +28,7 @@ from scapy_chitchat.replay.rewrite import (
     parse_address_mapping,
     parse_mapping,
 )
+from tests.support.typed import decoded, of_type
 
 DIGEST = [
     NodeDigest(node_id="a", generation_id=1, ip="10.0.0.1", port=7280, heartbeat=5, max_version=2),
@@ -76,7 +78,7 @@ def test_a_rewritten_digest_is_in_a_nodes_order() -> None:
 
 
 def test_recoding_changes_the_digest_alone() -> None:
-    old, new = decode(SYN_ACK), rewritten(SYN_ACK, version=0)
+    old, new = decoded(classes.SynAck, SYN_ACK), rewritten(SYN_ACK, version=0)
     assert (old.version, new.version) == (1, 0)
     assert (old.digest, old.delta) == (new.digest, new.delta)
     assert rewritten(encode(new), version=1) == old
@@ -84,9 +86,9 @@ def test_recoding_changes_the_digest_alone() -> None:
 
 def test_heartbeats_rise_with_each_pass_and_stop_at_the_largest() -> None:
     rewriter = Rewriter(Rewriting(heartbeat_offset=10))
-    assert [entry.heartbeat for entry in rewriter.rewrite(decode(SYN)).digest] == [15, 2**64 - 1]
+    assert [entry.heartbeat for entry in of_type(classes.Syn, rewriter.rewrite(decode(SYN))).digest] == [15, 2**64 - 1]
     rewriter.next_pass()
-    assert rewriter.rewrite(decode(SYN)).digest[0].heartbeat == 25
+    assert of_type(classes.Syn, rewriter.rewrite(decode(SYN))).digest[0].heartbeat == 25
 
 
 def test_new_generations_keep_their_order_and_rise_with_each_pass() -> None:
@@ -96,7 +98,7 @@ def test_new_generations_keep_their_order_and_rise_with_each_pass() -> None:
     assert b == a + 1
     assert first.delta[0].generation_id == a
     rewriter.next_pass()
-    assert rewriter.rewrite(decode(SYN_ACK)).digest[0].generation_id > a
+    assert of_type(classes.SynAck, rewriter.rewrite(decode(SYN_ACK))).digest[0].generation_id > a
 
 
 def test_a_generation_keeps_its_unit() -> None:
@@ -142,12 +144,51 @@ def test_a_delta_behind_a_gap_starts_where_its_reader_stands() -> None:
     assert sections_of(syn, ack(5, 6, collected=3), ack(6, 7, collected=3)) == [(0, 3), (6, 3)]
 
 
+def section(since: int, version: int, collected: int = 0) -> ChitchatAck:
+    node = NodeOp(node_id="a", from_version_excluded=since, last_gc_version=collected)
+    return ChitchatAck(delta=[node, KeyValueOp(key="k", version=version)])
+
+
+@pytest.mark.parametrize(
+    ("held", "since", "collected", "expected"),
+    [
+        # what the reader holds: up to version 10, collected up to 4
+        pytest.param((10, 4), 8, 4, 8, id="behind what is held: kept"),
+        pytest.param((10, 4), 10, 4, 10, id="where the reader stands: kept"),
+        pytest.param((10, 4), 11, 4, 10, id="a gap of one: from where the reader stands"),
+        pytest.param((10, 4), 10, 7, 10, id="collected behind what is known, but not behind what is held: no reset"),
+        pytest.param((10, 4), 12, 7, 10, id="the same with a gap"),
+        pytest.param((10, 4), 10, 10, 10, id="collected just as far as is held: no reset"),
+        pytest.param((10, 4), 10, 11, 0, id="collected one further: a reset, which starts at 0"),
+        pytest.param((10, 4), 0, 11, 0, id="a reset that starts at 0 as it is"),
+        pytest.param((10, 12), 11, 11, 10, id="collected less than is known, though more than is held: no reset"),
+    ],
+)
+def test_a_section_is_moved_only_where_its_reader_would_ignore_it(
+    held: tuple[int, int], since: int, collected: int, expected: int
+) -> None:
+    reached, known = held
+    messages = (ChitchatSyn(digest=[NodeDigest(node_id="a")]), section(0, reached, known))
+    assert sections_of(*messages, section(since, 20, collected))[-1] == (expected, collected)
+
+
+def test_a_readers_version_never_falls() -> None:
+    syn = ChitchatSyn(digest=[NodeDigest(node_id="a")])
+    assert sections_of(syn, section(0, 9), section(0, 5), section(20, 21))[-1] == (9, 0)
+
+
+def test_after_a_reset_the_reader_holds_what_the_section_held() -> None:
+    syn = ChitchatSyn(digest=[NodeDigest(node_id="a")])
+    assert sections_of(syn, section(0, 9), section(0, 30, 20), section(40, 41, 20))[-1] == (30, 20)
+    assert sections_of(syn, section(0, 9), section(0, 30, 20), section(40, 41, 25))[-1] == (30, 25), "no reset again"
+
+
 def test_mappings_are_parsed() -> None:
     assert parse_mapping(["a=b", "c=d=e"]) == {"a": "b", "c": "d=e"}
     assert parse_address_mapping(["10.0.0.1=::1", "[0::1]:5=1.2.3.4:6"]) == {"10.0.0.1": "::1", "[::1]:5": "1.2.3.4:6"}
-    for wrong in (["a"], ["=b"], ["a=b", "a=c"]):
+    for pairs in (["a"], ["=b"], ["a=b", "a=c"]):
         with pytest.raises(ValueError, match=r"not OLD=NEW|mapped twice"):
-            parse_mapping(wrong)
+            parse_mapping(pairs)
     for wrong in ("host", "1.2.3", "1.2.3.4:65536", "[::1]:x"):
         with pytest.raises(ValueError, match=r"port|address"):
             canonical_address(wrong)

@@ -10,6 +10,7 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from typing import Any
 from tests.support import ROOT
 
 FOLDER = ROOT / "tests" / "peer"
-PATIENCE = 30
+PATIENCE = 60
 """Seconds after which something that must happen is taken not to happen."""
 
 
@@ -145,7 +146,11 @@ def running(*nodes: dict[str, Any], within: Sequence[str] = ()) -> Iterator[Runn
 PORTS = range(20000, 32000)
 """Below those that Linux gives to sockets that ask for any (``ip_local_port_range``): nobody else takes a free one."""
 
-_untried = iter(random.Random().sample(PORTS, len(PORTS)))
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_mine = PORTS[_worker::_workers]
+"""Tests that run at the same time take none of each other's."""
+_untried = iter(random.Random().sample(_mine, len(_mine)))
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -167,3 +172,14 @@ def eventually(check: Callable[[], Any], seconds: float = PATIENCE) -> Any:
             return value
         time.sleep(pause)
     return None
+
+
+def unread(address: str) -> int:
+    """The bytes that wait in the UDP socket at an IPv4 address with a port, as Linux counts them. On this machine."""
+    host, _, port = address.rpartition(":")
+    place = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{int(port):04X}"
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        _, local, _, _, queues, *_ = line.split()
+        if local == place:
+            return int(queues.partition(":")[2], 16)
+    raise AssertionError(f"nobody listens at {address}")

@@ -60,7 +60,8 @@ class Why(IntEnum):
 
 def layer(name: str, *fields: Any) -> type[WirePacket]:
     """A layer with these fields."""
-    return type(WirePacket)(name, (WirePacket,), {"name": name, "fields_desc": list(fields)})
+    made: Any = type(WirePacket)
+    return made(name, (WirePacket,), {"name": name, "fields_desc": list(fields)})  # type: ignore[no-any-return]
 
 
 def string(name: str) -> list[Any]:
@@ -168,7 +169,7 @@ def description(of: Toy, folder: Path, **more: Any) -> Description:
         abbreviation="toy",
         root=of.root,
         ports=str(PORT),
-        command="pytest",
+        written_by="pytest",
         parts=folder,
         codes={code: (known.severity, known.text) for code, known in CODES.items()},
         libraries=["zstd"],

@@ -64,7 +64,7 @@ def over_udp(port: int, header: bytes, inside: Packet) -> Packet:
 
 
 def over_ip(protocol: int, header: bytes, inside: Packet) -> Packet:
-    packet = outer() / Raw(header + bytes(inside))
+    packet: Packet = outer() / Raw(header + bytes(inside))
     packet[IP].proto = protocol
     return packet
 
@@ -103,8 +103,8 @@ def tunnels() -> list[Wrapped]:
             outer() / GRE(chksum_present=1, key_present=1, key=9, seqnum_present=1, sequence_number=3) / inner4(),
             "gre 9",
         ),
-        ("nvgre", outer() / GRE(proto=0x6558, key_present=1, key=42 << 8) / FRAME4, "nvgre 42"),
-        ("gre, Ethernet", outer() / GRE(proto=0x6558) / FRAME4, "gre"),
+        ("nvgre", over_ip(47, bytes.fromhex("20006558 00002a00"), FRAME4), "nvgre 42"),
+        ("gre, Ethernet", over_ip(47, bytes.fromhex("00006558"), FRAME4), "gre"),
         ("pptp", over_ip(47, bytes.fromhex("3001880b 0030 0001 00000001 0021"), inner4()), "pptp"),
         ("erspan I", over_ip(47, bytes.fromhex("000088be"), FRAME4), "erspan"),
         (
@@ -181,8 +181,7 @@ def _without_ends() -> list[Wrapped]:
                 outer()
                 / IP(src="10.0.0.1", dst="10.0.0.2")
                 / UDP(sport=1, dport=4789)
-                / VXLAN(vni=42, flags=8)
-                / FRAME4
+                / Raw(b"\x08\0\0\0\0\0\x2a\0" + bytes(FRAME4))
             ),
             (f"ipip {CARRIED}", "vxlan 42 10.0.0.1 > 10.0.0.2"),
         ),
@@ -213,7 +212,7 @@ def links() -> list[Wrapped]:
     infiniband = bytes(40) + b"\x08\0\0\0" + IP4
     erf = bytes(8) + struct.pack(">BBHHH", 2, 4, 18 + len(FRAME4), 0, len(FRAME4)) + b"\0\0" + bytes(FRAME4)
     ring = b"\x10\x40" + MACS[:6] + bytes([MACS[6] | 0x80]) + MACS[7:] + b"\x02\0" + SNAP4 + IP4
-    radio = RadioTap() / Dot11(type=2, subtype=8, FCfield=1) / Dot11QoS() / LLC() / SNAP(code=0x800) / inner4()
+    radio: Packet = RadioTap() / Dot11(type=2, subtype=8, FCfield=1) / Dot11QoS() / LLC() / SNAP(code=0x800) / inner4()
     rows: list[tuple[str, int, Packet | bytes]] = [
         ("Ethernet", 1, FRAME4),
         ("VLAN", 1, mac() / Dot1Q(vlan=5) / inner4()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from scapy.layers.inet import IP, UDP
@@ -283,7 +283,7 @@ def plain_item(item: Packet) -> dict[str, Any]:
     if "status" in values:
         values["status"] = STATUSES[values["status"]]
     if type(item) in OPERATIONS:
-        values["op"] = OPERATIONS[type(item)]
+        values["op"] = OPERATIONS[cast("type[WirePacket]", type(item))]
     return values
 
 
@@ -293,7 +293,7 @@ def from_values_alone(message: Packet) -> Packet:
 
 
 def anew(packet: Packet) -> Packet:
-    values = {}
+    values: dict[str, Any] = {}
     for field in packet.fields_desc:
         if field.name in packet.fields:
             value = packet.fields[field.name]
@@ -521,9 +521,9 @@ SYN, SYN_ACK, ACK, BAD = ChitchatSyn(), ChitchatSynAck(), ChitchatAck(), Chitcha
 def test_answers_pair_the_steps_of_a_handshake(
     question: Packet, answer: Packet, pairs: bool, off_the_wire: bool
 ) -> None:
-    there = IP(src="1.1.1.1", dst="2.2.2.2") / UDP(sport=7280, dport=7281) / Chitchat() / question
-    back = IP(src="2.2.2.2", dst="1.1.1.1") / UDP(sport=7281, dport=7280) / Chitchat() / answer
-    stray = IP(src="2.2.2.2", dst="1.1.1.1") / UDP(sport=7281, dport=9999) / Chitchat() / answer
+    there: Any = IP(src="1.1.1.1", dst="2.2.2.2") / UDP(sport=7280, dport=7281) / Chitchat() / question
+    back: Any = IP(src="2.2.2.2", dst="1.1.1.1") / UDP(sport=7281, dport=7280) / Chitchat() / answer
+    stray: Any = IP(src="2.2.2.2", dst="1.1.1.1") / UDP(sport=7281, dport=9999) / Chitchat() / answer
     if off_the_wire:
         there, back, stray = (IP(bytes(packet)) for packet in (there, back, stray))
     assert bool(back.answers(there)) is pairs

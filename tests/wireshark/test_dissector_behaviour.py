@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP
+from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap
 
 from scapy_chitchat import (
@@ -74,9 +75,9 @@ def test_behind_a_message_the_conversation_is_known(tshark: Tshark, tmp_path: Pa
 @every_tshark
 def test_a_message_quoted_by_an_icmp_error_is_not_called_malformed(tshark: Tshark, tmp_path: Path) -> None:
     entries = [NodeDigest(node_id=f"node-{index:02d}") for index in range(20)]
-    sent = IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=7280, dport=7280)
-    sent /= Chitchat() / ChitchatSyn(digest=entries, cluster_id="prod")
-    error = IP(src="10.0.0.2", dst="10.0.0.1") / ICMP(type=3, code=3) / bytes(sent)[:548]
+    sent: Packet = IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=7280, dport=7280)
+    sent = sent / Chitchat() / ChitchatSyn(digest=entries, cluster_id="prod")
+    error = IP(src="10.0.0.2", dst="10.0.0.1") / ICMP(type=3, code=3) / Raw(bytes(sent)[:548])
     capture = tmp_path / "icmp.pcap"
     wrpcap(str(capture), [sent, error], linktype=101)
     fields = ("chitchat.type", "chitchat.string_short", "chitchat.field_short", "chitchat.cut", "_ws.lua.error")

@@ -73,10 +73,11 @@ def test_each_message_has_the_verdict_of_a_node(tshark: Tshark, verdicts: list[d
 
 
 @every_tshark
-def test_thousands_of_malformed_messages_in_one_run(tshark: Tshark, tmp_path: Path) -> None:
-    messages = []
+@pytest.mark.parametrize("count", [600, pytest.param(6000, marks=pytest.mark.long)])
+def test_many_malformed_messages_in_one_run(tshark: Tshark, tmp_path: Path, count: int) -> None:
+    messages: list[bytes] = []
     for _, data in Mutator(seed=5):
-        if len(messages) == 6000:
+        if len(messages) == count:
             break
         if data and len(data) < 65507 and any(each.severity == "error" for each in findings(data, limit=LIMIT)):
             messages.append(data)

@@ -22,6 +22,8 @@ from scapy_chitchat.net.packets import Endpoints
 from scapy_chitchat.wire.protocol import UDP_PORTS
 
 ENDS = Endpoints("127.0.0.1", UDP_PORTS[0] + 1, "127.0.0.1", UDP_PORTS[0])
+"""Between whom the cases of a capture go."""
+
 EPOCH = 1_600_000_000
 """The time of the first packet of generated cases: always the same, since the same seed gives the same bytes."""
 

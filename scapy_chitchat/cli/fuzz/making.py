@@ -13,10 +13,11 @@ from scapy_chitchat.capture import CaptureError, read_messages
 from scapy_chitchat.cli.common import MOST, Failure, hush_scapy
 from scapy_chitchat.cli.options import CLUSTER_ID, TO, AllowRemote
 from scapy_chitchat.cli.status import stop_on_sigterm, target_address
-from scapy_chitchat.fuzz import STRATEGIES, Context, Identity
+from scapy_chitchat.fuzz import STRATEGIES, Context
 from scapy_chitchat.fuzz.building import entry
-from scapy_chitchat.fuzz.finding import Finding, read_finding
+from scapy_chitchat.fuzz.finding import CampaignFinding, read_finding
 from scapy_chitchat.fuzz.target import Target
+from scapy_chitchat.records.identity import ChitchatId
 from scapy_chitchat.records.makers import item_bytes
 from scapy_chitchat.replay.rewrite import canonical_address
 
@@ -45,6 +46,7 @@ Patience = Annotated[
     ),
 ]
 PATIENCE = 5.0
+"""Seconds without an answer after which a node has failed, unless --patience says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Making:
         if receiver:
             try:
                 node_id, generation_id, address = receiver.rsplit(",", 2)
-                own = Identity(node_id, int(generation_id), canonical_address(address))
+                own = ChitchatId(node_id, int(generation_id), canonical_address(address))
                 item_bytes(entry(own))
             except ValueError:
                 raise typer.BadParameter(f"{receiver!r} is not ID,GENERATION,IP:PORT") from None
@@ -97,7 +99,7 @@ class Again:
     spawn: Spawn = None
     allow_remote: AllowRemote = False
 
-    def opened(self, folder: str, patience: float = PATIENCE) -> tuple[Finding, Target]:
+    def opened(self, folder: str, patience: float = PATIENCE) -> tuple[CampaignFinding, Target]:
         """The finding in a folder, and its target. Raises Failure where there is none in it."""
         hush_scapy()
         stop_on_sigterm()

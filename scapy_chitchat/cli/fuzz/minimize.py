@@ -12,8 +12,8 @@ from scapy_chitchat.cli.common import INTERRUPTED, MOST, Failure, counted
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.fuzz.making import Again, FindingFolder
 from scapy_chitchat.cli.status import StatusLine
-from scapy_chitchat.fuzz.finding import Finding, place_of, write_finding
-from scapy_chitchat.fuzz.target import TargetError
+from scapy_chitchat.fuzz.finding import CampaignFinding, place_of, write_finding
+from scapy_chitchat.fuzz.target import TargetDownError
 from scapy_chitchat.fuzz.trial import narrow_finding
 from scapy_chitchat.net.text import printable
 
@@ -44,7 +44,7 @@ def minimize(
         target.start()
         narrow_finding(finding, target, (), seconds, tell)
         finding.spawn, finding.to = target.command, place_of(target.address)
-    except TargetError as error:
+    except TargetDownError as error:
         raise Failure(str(error)) from None
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -57,7 +57,7 @@ def minimize(
     return code
 
 
-def _size(finding: Finding) -> str:
+def _size(finding: CampaignFinding) -> str:
     return f"{counted(len(finding.messages), 'message')} of {counted(finding.size, 'byte')}"
 
 

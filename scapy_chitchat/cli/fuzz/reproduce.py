@@ -10,7 +10,7 @@ import typer
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, MOST, Failure, counted
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.fuzz.making import PATIENCE, Again, FindingFolder, Patience
-from scapy_chitchat.fuzz.target import TargetError
+from scapy_chitchat.fuzz.target import TargetDownError
 from scapy_chitchat.fuzz.trial import Trial
 from scapy_chitchat.net.text import printable
 
@@ -35,7 +35,7 @@ def reproduce(
             failed += failure is not None
             what = "lives" if failure is None else printable(failure.symptom[:120])
             print(f"{number} of {tries}: {what}{'' if same or failure is None else ', which is another failure'}")
-    except TargetError as error:
+    except TargetDownError as error:
         raise Failure(str(error)) from None
     except KeyboardInterrupt:
         return INTERRUPTED

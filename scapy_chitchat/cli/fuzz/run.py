@@ -16,9 +16,9 @@ from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.fuzz.making import PATIENCE, Making, Patience, Spawn
 from scapy_chitchat.cli.options import TO, AllowRemote
 from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
-from scapy_chitchat.fuzz.campaign import Campaign, Plan, Progress
-from scapy_chitchat.fuzz.finding import Finding
-from scapy_chitchat.fuzz.target import Target, TargetError
+from scapy_chitchat.fuzz.campaign import Campaign, CampaignProgress, Plan
+from scapy_chitchat.fuzz.finding import CampaignFinding
+from scapy_chitchat.fuzz.target import Target, TargetDownError
 from scapy_chitchat.net.text import printable
 
 
@@ -65,7 +65,7 @@ def run(making: Making, running: Running) -> int:
         campaign.run()
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except TargetError as error:
+    except TargetDownError as error:
         trouble = str(error)
     finally:
         target.close()
@@ -117,11 +117,11 @@ def _report(campaign: Campaign) -> Iterable[str]:
         yield from _described(number, finding)
 
 
-def _found(progress: Progress) -> str:
+def _found(progress: CampaignProgress) -> str:
     return f"{counted(len(progress.findings), 'finding')}, {counted(progress.failures, 'failure')}"
 
 
-def _described(number: int, finding: Finding) -> Iterable[str]:
+def _described(number: int, finding: CampaignFinding) -> Iterable[str]:
     tried = f"reproduced {finding.reproduced} of {finding.tries}" if finding.tries else "not tried again"
     first = f"{finding.strategy}, after {finding.after_seconds:.0f} s"
     yield f"  {number}. {printable(finding.group)}"

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The pages and the docstrings: links lead somewhere, and public constants say what they are."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))
+    for link in links:
+        if "://" in link:
+            continue
+        place, _, anchor = link.partition("#")
+        target = (page.parent / place).resolve() if place else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_the_pages_name_every_finding() -> None:
+    from scapy_chitchat.records.checks import CODES
+
+    text = (ROOT / "docs" / "wire-format.md").read_text()
+    refused = {code for code, known in CODES.items() if known.severity == "error"}
+    assert not {code for code in refused if f"`{code}`" not in text}
+
+
+def undocumented(source: str) -> Iterator[str]:
+    """The public constants of a module behind which no string says what they are. Declarations of commands are none."""
+    body = ast.parse(source).body
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.Assign):
+            target = node.targets[0]
+        elif isinstance(node, ast.AnnAssign):
+            target = node.target
+        else:
+            continue
+        if not isinstance(target, ast.Name) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", target.id):
+            continue
+        explained = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+        if not explained and target.id not in ("COMMAND", "GROUP"):
+            yield target.id
+
+
+@pytest.mark.parametrize("room", ["net", "cli"])
+def test_public_constants_are_explained(room: str) -> None:
+    modules = (ROOT / "scapy_chitchat" / room).rglob("*.py")
+    assert not {f"{path.name}: {name}" for path in modules for name in undocumented(path.read_text())}
+
+
+def test_a_constant_without_a_word_is_seen() -> None:
+    assert list(undocumented('A = 1\n"""Bytes."""\nB = 2\n_C = 3\nD: int = 4\n')) == ["B", "D"]
