@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar, get_args
 
 import typer
 
-from scapy_chitchat.capture import CapturedMessage, Counters
-from scapy_chitchat.cli.common import counted
+from scapy_chitchat.capture import CapturedMessage, Counters, notes
+from scapy_chitchat.cli.common import complain, counted
 from scapy_chitchat.cli.moments import Clock, Moment, Zone, generation_text, parse_moment
-from scapy_chitchat.cli.options import OUTPUT, Reading
+from scapy_chitchat.cli.options import OUTPUT, FileOptions
 from scapy_chitchat.cli.showing import all_messages_in
 from scapy_chitchat.cli.sources import Sources
 from scapy_chitchat.cluster import Cluster, ClusterState, Estimate, Estimates, Event, Settings
@@ -118,12 +118,12 @@ class Detector:
 class Feeding:
     """Captures on their way into the engine."""
 
-    def __init__(self, files: Sequence[str], reading: Reading, settings: Settings, *, silent: bool) -> None:
+    def __init__(self, files: Sequence[str], reading: FileOptions, settings: Settings, *, silent: bool) -> None:
         """``silent``: nothing goes to standard output meanwhile, so that a progress bar disturbs nobody."""
         self.cluster = Cluster(settings)
         self.reading = reading
         self.counters = Counters()
-        self.sources = Sources(files, self.counters, silent=silent)
+        self.sources = Sources(files, self.counters, as_given=reading.as_given, silent=silent)
         self.first = 0
         """When the first message came; nanoseconds since the epoch."""
         self.last = 0
@@ -142,7 +142,7 @@ class Feeding:
         yield from self.cluster.finish()
 
     def _messages(self) -> Iterator[CapturedMessage]:
-        return self.sources.each(lambda frames, tick: all_messages_in(frames, self.reading, self.counters, tick))
+        return all_messages_in(self.sources.frames(), self.reading, self.counters, self.sources.show_progress)
 
     def at(self, moment: Moment | None, wanted: str) -> list[ClusterState]:
         """The clusters of that cluster_id, or all, at that moment, or when the last message came."""
@@ -154,6 +154,11 @@ class Feeding:
         if self.messages:
             return f"nothing {wanted} in {counted(self.messages, 'message')}"
         return self.sources.nothing_found(self.reading.ports)
+
+    def notes(self) -> None:
+        """What was lost, passed over or could not be read: a line each."""
+        for line in notes(self.counters):
+            complain(line)
 
     def clock(self, zone: Zone) -> Clock:
         """What shows the capture's times."""

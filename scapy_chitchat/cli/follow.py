@@ -14,7 +14,7 @@ from scapy_chitchat.cli.clusters import Detector, Feeding, Times, run_text
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, console, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import SECOND, Clock
-from scapy_chitchat.cli.options import FILTERS, OUTPUT, Files, Json, Reading
+from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json
 from scapy_chitchat.cluster import Rung, Step
 from scapy_chitchat.net.text import printable
 
@@ -37,7 +37,7 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="The key; * and ? are wi
 
 
 @dataclass(frozen=True)
-class FollowOptions(Reading, Times, Detector):
+class FollowOptions(FileOptions, Times, Detector):
     """What ``follow`` takes beside the key and the files."""
 
     PANEL: ClassVar = FILTERS
@@ -68,6 +68,7 @@ def follow(key: Key, files: Files, wish: FollowOptions) -> int:
             _Ladder(step, feeding.clock(wish.zone)).print()
     if not steps and not interrupted and not feeding.sources.failed:
         complain(feeding.nothing_found(f"of key {printable(key)}"))
+    feeding.notes()
     return INTERRUPTED if interrupted else BAD_INPUT if feeding.sources.failed else 0
 
 

@@ -28,7 +28,7 @@ from scapy_chitchat.cli.clusters import (
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, console, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import Clock
-from scapy_chitchat.cli.options import OUTPUT, Files, Json, Reading, Subjects
+from scapy_chitchat.cli.options import OUTPUT, FileOptions, Files, Json, Subjects
 from scapy_chitchat.cli.tables import table
 from scapy_chitchat.cluster import ClusterState, Estimates, KeyValueState, NodeState, ObserverState, ReplicaState
 from scapy_chitchat.net.text import printable
@@ -38,7 +38,7 @@ LONGEST_VALUE = 80
 
 
 @dataclass(frozen=True)
-class StateOptions(Reading, Subjects, Times, Detector):
+class StateOptions(FileOptions, Subjects, Times, Detector):
     """What ``state`` takes beside the files."""
 
     PANEL: ClassVar = OUTPUT
@@ -78,6 +78,7 @@ def state(files: Files, wish: StateOptions) -> int:
             _Tables(narrowed(each, wish), each, told, wish, clock).print()
     if not found and not interrupted and not feeding.sources.failed:
         complain(feeding.nothing_found(f"of cluster {wish.cluster!r}"))
+    feeding.notes()
     return INTERRUPTED if interrupted else BAD_INPUT if feeding.sources.failed else 0
 
 

@@ -17,7 +17,7 @@ from scapy_chitchat.cli.clusters import Detector, Feeding, Times, moment, moment
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, console, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import Clock, Moment, generation_text
-from scapy_chitchat.cli.options import FILTERS, OUTPUT, Files, Json, Reading, Subjects
+from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json, Subjects
 from scapy_chitchat.cli.tables import table
 from scapy_chitchat.cluster import Event
 from scapy_chitchat.cluster.events import Kind
@@ -44,7 +44,7 @@ def known_kinds(values: list[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class TimelineOptions(Reading, Subjects, Times, Detector):
+class TimelineOptions(FileOptions, Subjects, Times, Detector):
     """What ``timeline`` takes beside the files."""
 
     PANEL: ClassVar = FILTERS
@@ -84,6 +84,7 @@ def timeline(files: Files, wish: TimelineOptions) -> int:
     printer.finish()
     if not shown and not interrupted and not feeding.sources.failed:
         complain(feeding.nothing_found("of that kind"))
+    feeding.notes()
     return INTERRUPTED if interrupted else BAD_INPUT if feeding.sources.failed else 0
 
 
