@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How deep the fuzzer's strategies reach: where a real node stops reading their messages.
 
-    python benchmarks/fuzz_depth.py [--cases 1000] [--seed 1]
+    python -m benchmarks.fuzz_depth [--cases 1000] [--seed 1]
 
 Needs tests/peer to be built. The verdict on each message is that of the oracle, chitchat 0.13; where in the message the
 trouble is, if there is any, is told by our decoder, which refuses what the node refuses: both are compared. A Syn of

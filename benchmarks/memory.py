@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """That memory stays flat over long captures, and time grows with their length alone.
 
-    python benchmarks/memory.py [--messages 1000000]
+    python -m benchmarks.memory [--messages 1000000]
 
 Captures are repeated with shifted times into a pipe, so nothing large touches the disk; ``read --json`` runs as its own
 process, and the table shows its peak memory and its time for a tenth, a half and the whole.

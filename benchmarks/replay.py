@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What replay reaches: do fresh real nodes take captures, how near does it keep to their moments, how fast is it.
 
-    python benchmarks/replay.py [CAPTURE...] [--speed 20]
+    python -m benchmarks.replay [CAPTURE...] [--speed 20]
 
 Needs tests/peer to be built. The captures are those in pcaps/ unless named. Arrival is what the kernel notes.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How fast messages are read and written, next to what else could read them: one run, one table.
 
-    python benchmarks/speed.py [--captures FOLDER]
+    python -m benchmarks.speed [--captures FOLDER]
 
 Beside ours: a naive ``struct`` loop that only splits the bytes (the floor for Python), Scapy's own DNS records, tshark
 on the same capture without our dissector, and, where cargo or a built tests/peer is present, the chitchat crate's own

@@ -11,7 +11,7 @@
 
 local PROTOCOL = Proto("Chitchat", "Chitchat Gossip")
 local HAS_STREAMS = true
-local DEFAULT_PORTS = "7280,10000"
+local DEFAULT_PORTS = "7280,7282,10000"
 local NEAR_DATAGRAM_LIMIT = 60000
 local ANSWERS = { { 0, 3 }, { 0, 1 }, { 1, 2 } }
 

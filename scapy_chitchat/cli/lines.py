@@ -101,6 +101,7 @@ _ABOUT_ALL: dict[str, Callable[[CapturedMessage], object]] = {
     "source": lambda captured: captured.source,
     "destination": lambda captured: captured.destination,
     "length": lambda captured: len(captured.data),
+    "tunnel": lambda captured: ", ".join(captured.tunnel),
     "error": lambda captured: captured.error.code if captured.error else "",
 }
 """What a column may have of any message, whatever its type."""
@@ -174,6 +175,8 @@ class LinePrinter:
                     f"{printable(each.text)}"
                 )
         if self.verbose:
+            for tunnel in captured.tunnel:
+                print(f"        in {tunnel}")
             from scapy_chitchat.wire.layers import Chitchat
 
             Chitchat(captured.data).show()

@@ -19,6 +19,8 @@ OUTPUT, FILTERS = "Output", "Filters"
 
 MIB = 1024 * 1024
 """Bytes of a mebibyte, in which --stream-limit counts."""
+MOST_SKIPPED = 65507
+"""Bytes of a datagram that can be passed over at the most: all that it can have."""
 
 
 # --- what the values must be ---
@@ -70,6 +72,16 @@ CLUSTER_ID = typer.Option(
 )
 """``--cluster-id``, of messages that are sent."""
 
+Node = Annotated[
+    str,
+    typer.Option(
+        "--node", metavar="ID", rich_help_panel=FILTERS, help="Only about this node_id; * and ? are wildcards."
+    ),
+]
+Key = Annotated[
+    str,
+    typer.Option("--key", metavar="KEY", rich_help_panel=FILTERS, help="Only with this key; * and ? are wildcards."),
+]
 Ports = Annotated[
     list[int],
     typer.Option(
@@ -105,8 +117,18 @@ class Reading:
     ports: Ports = field(default_factory=list)
     dedup: Annotated[
         bool,
-        typer.Option("--dedup", help="Drop IP packets captured twice (capturing on any)."),
+        typer.Option("--dedup", help="Drop messages captured twice (on any, in and outside of a tunnel)."),
     ] = False
+    skip_bytes: Annotated[
+        int,
+        typer.Option(
+            "--skip-bytes",
+            metavar="N",
+            min=0,
+            max=MOST_SKIPPED,
+            help="Pass over N bytes before each message, such as a signature.",
+        ),
+    ] = 0
     limit: Annotated[
         int,
         typer.Option(
@@ -124,18 +146,23 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class FileOptions(Reading):
+    """How captures in files are read."""
+
+    PANEL: ClassVar = "Reading"
+    as_given: Annotated[
+        bool,
+        typer.Option("--as-given", help="Read the files in this order, not in that of their times."),
+    ] = False
+
+
+@dataclass(frozen=True)
 class Subjects:
     """What the messages must be about."""
 
     PANEL: ClassVar = FILTERS
-    node: Annotated[
-        str,
-        typer.Option("--node", metavar="ID", help="Only about this node_id; * and ? are wildcards."),
-    ] = ""
-    key: Annotated[
-        str,
-        typer.Option("--key", metavar="KEY", help="Only with this key; * and ? are wildcards."),
-    ] = ""
+    node: Node = ""
+    key: Key = ""
     cluster: Annotated[
         str,
         typer.Option(
@@ -190,3 +217,8 @@ class Show:
 @dataclass(frozen=True)
 class MessageOptions(Reading, Subjects, Show):
     """All that commands take that show messages one by one."""
+
+
+@dataclass(frozen=True)
+class ReadOptions(FileOptions, MessageOptions):
+    """All that commands take that show the messages of files."""

@@ -72,6 +72,7 @@ def sniff(capture: Capture, wish: MessageOptions) -> int:
         complain(f"the kernel dropped {counted(dropped, 'frame')}: they came faster than they could be shown")
     if not output.counts.messages and not code:
         complain(_nothing_seen(capture, wish, output))
+    output.notes()
     return code
 
 
@@ -157,19 +158,17 @@ def _say_that_it_runs(capture: Capture) -> None:
 def _nothing_seen(capture: Capture, wish: MessageOptions, output: Output) -> str:
     """What to say when there was no message at all."""
     what = f"no chitchat messages on {capture.interface}"
-    if output.counters.old:
-        return f"{what}, but {counted(output.counters.old, 'datagram')} that may be of chitchat before 0.8"
     if capture.any_port:
         return f"{what}, in {counted(output.counters.datagrams, 'UDP datagram')}"
-    ports = " and ".join(map(str, sorted(wish.ports or UDP_PORTS)))
+    ports = ", ".join(map(str, sorted(wish.ports or UDP_PORTS)))
     return f"{what} from or to UDP port {ports}; --port names another, --any-port looks at all"
 
 
 COMMAND = Command(
     sniff,
     more="""
-What goes from or to ports 7280 and 10000 is looked at; --port names others, --any-port looks at all UDP. Fragments are
-put together. Stop it with Ctrl-C.
+What goes from or to ports 7280, 7282 and 10000 is looked at; --port names others, --any-port looks at all UDP.
+Fragments are put together. Stop it with Ctrl-C.
 """,
     examples=(
         "sudo scapy-chitchat sniff -i eth0",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from scapy.fields import ConditionalField
 from scapy.packet import Packet
@@ -99,9 +99,8 @@ def condition(field: Any, layer: type[Packet] | None = None) -> When | None:
 
 
 def is_present(field: Any, scope: Scope) -> bool:
-    """Whether ``field`` is on the wire, given the values around it."""
-    when = condition(field)
-    return when is None or when.in_scope(scope)
+    """Whether ``field``, of a layer whose conditions were looked at, is on the wire, given the values around it."""
+    return not isinstance(field, ConditionalField) or cast(When, field.cond).in_scope(scope)
 
 
 def is_in(field: Any, pkt: Packet) -> bool:

@@ -42,12 +42,14 @@ class KindTable(Generic[Row]):
 
     def of(self, field: Any, layer: type[Packet] | None = None) -> Row:
         """The row of a field, of ``layer`` if that is known. Raises UnknownKindError where there is none."""
-        table: KindTable[Row] | None = self
-        while table is not None:
-            if type(field) in table._rows:
-                return table._rows[type(field)]
-            table = table.beside
-        raise UnknownKindError(f"{place_of(field, layer)}: {self.backend} has no rule for a {type(field).__name__}")
+        try:
+            return self._rows[type(field)]  # a packet asks for every field that it reads
+        except KeyError:
+            if self.beside is not None and self.beside.knows(field):
+                return self.beside.of(field, layer)
+        raise UnknownKindError(
+            f"{place_of(field, layer)}: {self.backend} has no rule for a {type(field).__name__}"
+        ) from None
 
 
 def place_of(field: Any, layer: type[Packet] | None = None) -> str:

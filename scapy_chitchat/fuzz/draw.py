@@ -158,11 +158,11 @@ class Draw:
     def long_text(self) -> str:
         """A text of as many bytes as a length can announce, or somewhat less."""
         size = max(self.pick(LENGTHS) - self.pick((0, 0, 0, 1, 60, 100)), 0)
-        unit = self.pick(("a", "a", "é", "日", "\U0001f600", self._characters(200)))
+        unit = self.pick(("a", "a", "é", "日", "\U0001f600", self.characters(200)))
         return unit * (size // len(unit.encode()))
 
-    def _characters(self, count: int) -> str:
-        """ASCII characters that do not compress well."""
+    def characters(self, count: int) -> str:
+        """ASCII characters that do not pack well."""
         return "".join(chr(32 + byte % 95) for byte in self.data(count))
 
     def _character(self) -> str:

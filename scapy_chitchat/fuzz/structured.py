@@ -193,6 +193,22 @@ def limit(draw: Draw, number: int) -> CaseMessages:
     return sent(_that_fits(digest, delta, version))
 
 
+@strategy(share=1, structured=True)
+def room(draw: Draw, number: int) -> CaseMessages:
+    """More key-values than a SynAck has room for, beside members whose digest is small in V1 alone."""
+    crowd = _crowd(draw, draw.pick((10_000, 30_000, 50_000, 60_000)))
+    owner = draw.pick(PEOPLE)
+    digest = [entry(each) for each in (*crowd, owner)]
+    messages: list[Message] = [syn_ack(digest, (), 1)]
+    held = 0
+    for _ in range(draw.between(6, 8)):
+        values = [KeyValueOp(f"{held + more}", draw.characters(1500), held + more, "Set") for more in range(1, 11)]
+        messages.append(ack(section(owner, values, from_version_excluded=held)))
+        held += len(values)
+    # a node of 0.13 reckons the room of its answers in the version that it is set to, whichever it answers in
+    return sent(*messages, syn(draw, (), 0), syn(draw, (), 1))
+
+
 def _that_fits(digest: list[NodeDigest], delta: list[DeltaItem], version: int) -> SynAck:
     """A SynAck of as much of the digest as fits beside the delta."""
     message = syn_ack(digest, delta, version)

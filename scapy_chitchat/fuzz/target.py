@@ -4,7 +4,9 @@
 Cases go out from one socket and probes from another, so that an answer to a case is not taken for an answer to a probe.
 A probe is a Syn of the node's own cluster with an empty digest: it asks for all that the node holds, and a node that
 can no longer answer that is as good as gone for its peers. What is slow is not dead: a probe is repeated, and waited
-for, for as long as the patience lasts. A panic on standard error, or the end of the process, ends the waiting.
+for, for as long as the patience lasts. Nor is what answers one protocol version alone: a node before 0.12 knows only
+V0, and one of 0.13 that is set to V1 and full leaves V0 unanswered; so an unanswered probe is followed by one of the
+other version. A panic on standard error, or the end of the process, ends the waiting.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ from scapy_chitchat.fuzz.draw import Context
 from scapy_chitchat.fuzz.finding import SILENCE
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.net.text import printable
-from scapy_chitchat.net.udp import Address, connected_to
-from scapy_chitchat.node.asking import next_datagram, question
+from scapy_chitchat.net.udp import Address, Line, connected_to
+from scapy_chitchat.node import asking
 from scapy_chitchat.records.classes import Message, Syn, SynAck
 from scapy_chitchat.records.codec import DecodeError, decode, encode
 from scapy_chitchat.records.identity import ChitchatId, id_of
@@ -175,9 +177,10 @@ class Target:
         """Whether it has not been told anything yet: to learn its cluster_id, it is told of a node."""
         self._cluster_is_given = cluster_id is not None
         self._process: Process | None = None
-        self._cases, self._probes = connected_to(address), connected_to(address)
+        self._version = 0
+        """The protocol version of the next probe: that of the last answer, or the other one after silence."""
+        self._cases, self._probes = connected_to(address), Line(address)
         self._cases.setblocking(False)
-        self._probes.setblocking(False)
 
     # --- life ---
 
@@ -235,8 +238,8 @@ class Target:
     def _learn_cluster(self) -> bool:
         """Become a member that the target gossips to: its Syn has the cluster_id. Whether one came."""
         self.is_fresh = False
-        here, _, *zone = self._probes.getsockname()
-        with socket.socket(self._probes.family, socket.SOCK_DGRAM) as opened:
+        here, _, *zone = self._probes.own_address
+        with socket.socket(self._cases.family, socket.SOCK_DGRAM) as opened:
             opened.bind((here, 0, *zone))
             observer = ChitchatId("fuzz-observer", time.time_ns(), join_address(here, opened.getsockname()[1]))
             for heartbeat in range(1, LEARN_TURNS + 1):
@@ -268,61 +271,74 @@ class Target:
                 if self._ask(self.patience if patience is None else patience) is None:
                     break
                 waiting = size = 0
-            self._send(self._cases, message)
+            self._send(message)
             waiting += 1
             size += len(message)
         self._forget_answers()
 
-    def _send(self, by: socket.socket, data: bytes) -> None:
+    def _send(self, data: bytes) -> None:
         for _ in range(3):
             try:
-                by.send(data)
+                self._cases.send(data)
                 return
             except ConnectionRefusedError:
                 continue  # the answer to an earlier datagram: nobody listened
             except BlockingIOError:
-                select.select([], [by], [], 0.1)
+                select.select([], [self._cases], [], 0.1)
 
     def _forget_answers(self) -> None:
-        for opened in (self._cases, self._probes):
-            while True:
-                try:
-                    opened.recv(MAX_DATAGRAM)
-                except BlockingIOError:
-                    break
-                except ConnectionRefusedError:
-                    continue
+        while True:
+            try:
+                self._cases.recv(MAX_DATAGRAM)
+            except BlockingIOError:
+                break
+            except ConnectionRefusedError:
+                continue
+        with suppress(OSError):
+            while self._probes.receive():
+                continue
 
     # --- health ---
 
     def probe(self) -> None:
         """Ask the target whether it lives; ``failure`` then waits for the answer."""
-        self._send(self._probes, question(self.context.cluster_id))
+        with suppress(OSError):
+            asking.send(self._probes, self._question())
+
+    def _question(self) -> bytes:
+        return asking.syn(self._version, self.context.cluster_id)
 
     def _ask(self, patience: float, *, asked: bool = False) -> bytes | None:
         """The answer to a Syn; None where there is none, or no hope of one."""
         started = time.monotonic()
         pause = min(ASK_AGAIN, patience)
         while (left := started + patience - time.monotonic()) > 0:
-            if not asked:
-                self.probe()
+            question = None if asked else self._question()
             asked = False
-            again = time.monotonic() + min(pause, left)
-            while (left := again - time.monotonic()) > 0:
-                data = _next_of(self._probes, min(left, 0.05))
-                if data is not None and self._is_answer(data):
-                    self.answer_size = len(data)
-                    return data
-                if self._process and (self._process.exit_code is not None or self._process.has_panicked()):
-                    return None
+            try:
+                data = asking.ask(self._probes, question, min(pause, left), self._wanted, hopeless=self._is_gone)
+            except OSError:  # nobody listens, or not yet
+                data = None
+                time.sleep(min(pause, left, asking.LOOK_UP))
+            if data is not None:
+                self.answer_size = len(data)
+                return data
+            if self._is_gone():
+                return None
+            self._version = 1 - self._version
             pause = min(pause * 2, 1.0)
         return None
 
-    def _is_answer(self, data: bytes) -> bool:
-        if not self.is_node:
-            return True
-        kind = type_of(data)
-        return kind is MessageType.SynAck if self.knows_cluster else kind in ANSWERED_BY[MessageType.Syn]
+    def _is_gone(self) -> bool:
+        """Whether there is no answer to wait for any more."""
+        return self._process is not None and (self._process.exit_code is not None or self._process.has_panicked())
+
+    def _wanted(self, data: bytes, sender: Address) -> bytes | None:
+        """The datagram, if it is an answer of the target to a probe."""
+        if sender[:2] != self._probes.address[:2]:
+            return None
+        kinds = (MessageType.SynAck,) if self.knows_cluster else ANSWERED_BY[MessageType.Syn]
+        return data if not self.is_node or type_of(data) in kinds else None
 
     def failure(self, patience: float | None = None, *, asked: bool = False) -> Failure | None:
         """None if the target is well; otherwise what is wrong. ``asked``: a probe is on its way."""
@@ -356,17 +372,10 @@ def _exit_words(code: int) -> str:
         return f"signal {-code}"
 
 
-def _next_of(opened: socket.socket, seconds: float) -> bytes | None:
-    """The next datagram, if one comes within ``seconds``; that nobody listened is no answer."""
-    with suppress(ConnectionRefusedError):
-        return next_datagram(opened, time.monotonic() + seconds)
-    return None
-
-
 def _next_syn(opened: socket.socket, seconds: float) -> Syn | None:
     """The first Syn that comes within ``seconds``."""
     until = time.monotonic() + seconds
-    while (data := next_datagram(opened, until)) is not None:
+    while (data := asking.next_datagram(opened, until)) is not None:
         message = _decoded(data)
         if isinstance(message, Syn):
             return message

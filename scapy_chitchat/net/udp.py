@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import sys
+from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 Address = tuple[Any, ...]
@@ -40,3 +44,92 @@ def _connected_to(address: Address) -> socket.socket:
         made.close()
         raise
     return made
+
+
+IP_RECVERR, IPV6_RECVERR = 11, 25
+"""Linux: also a socket that is not connected is told that nobody listens where it sent to."""
+
+
+class Line:
+    """A socket that sends to one address, and hears whoever answers: also from another address.
+
+    A node that listens at all addresses of its machine answers from the one that the system likes best. ``address`` and
+    ``own_address`` are as the system spells them. It never blocks. Where the system is not Linux, it hears nobody else.
+    """
+
+    def __init__(self, address: Address) -> None:
+        """Raises OSError where there is no way to ``address``."""
+        opened = connected_to(address)
+        self.address: Address = opened.getpeername()
+        if sys.platform == "linux":
+            opened = _unconnected(opened)
+        opened.setblocking(False)
+        self._socket = opened
+        self.own_address: Address = opened.getsockname()
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram. Raises BlockingIOError, ConnectionRefusedError for what was sent before, and OSError."""
+        try:
+            if sys.platform == "linux":
+                self._socket.sendto(data, self.address)
+            else:
+                self._socket.send(data)
+        except ConnectionRefusedError:
+            self._forget_errors()
+            raise
+
+    def receive(self) -> tuple[bytes, Address] | None:
+        """The next datagram and who sent it, if there is one. Raises ConnectionRefusedError, and OSError."""
+        try:
+            data, sender = self._socket.recvfrom(LARGEST_DATAGRAM)
+        except BlockingIOError:
+            self._forget_errors()
+            return None
+        except OSError as error:
+            self._forget_errors()
+            if error.errno == errno.EMSGSIZE:  # a smaller MTU on the way has become known: what comes next is cut to it
+                return None
+            raise
+        return data, sender
+
+    def _forget_errors(self) -> None:
+        """Empty the queue of errors, which would make the socket look readable for ever."""
+        if sys.platform == "linux":
+            with suppress(BlockingIOError):
+                while True:
+                    self._socket.recvmsg(1, 512, socket.MSG_ERRQUEUE)
+
+    def fileno(self) -> int:
+        """For ``select``."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _unconnected(connected: socket.socket) -> socket.socket:
+    """A socket like this one, in its place, that hears everybody."""
+    own, peer = connected.getsockname(), connected.getpeername()
+    held = [connected]
+    try:
+        while True:
+            made = socket.socket(connected.family, socket.SOCK_DGRAM)
+            held.append(made)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_SIZE)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_SIZE)
+            made.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+            if connected.family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+            made.bind((own[0], 0, *own[2:]))
+            if made.getsockname()[1] != peer[1]:
+                return held.pop()
+    finally:
+        for each in held:
+            each.close()

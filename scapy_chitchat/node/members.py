@@ -32,7 +32,6 @@ from scapy_chitchat.records.classes import (
 from scapy_chitchat.records.codec import encode
 from scapy_chitchat.records.identity import ChitchatId, id_of
 from scapy_chitchat.records.makers import item_bytes
-from scapy_chitchat.records.sections import sections
 from scapy_chitchat.wire.protocol import BLOCK_SIZE, MAX_DATAGRAM
 
 
@@ -99,11 +98,6 @@ class Membership(msgspec.Struct):
         """The cluster that JSON describes. Raises ValueError where it describes none, and says where."""
         return msgspec.json.decode(text, type=cls)
 
-    @classmethod
-    def from_syn_ack(cls, cluster_id: str, syn_ack: SynAck) -> Membership:
-        """The cluster that a node tells of to somebody who knows nothing."""
-        return cls(cluster_id, list(_members(syn_ack)))
-
     def answer(self, syn: Syn) -> SynAck | BadCluster:
         """What a node of this cluster says to a Syn: BadCluster, or its digest and what the sender's digest lacks.
 
@@ -117,20 +111,6 @@ class Membership(msgspec.Struct):
         known = {id_of(each): each for each in syn.digest}
         operations = (op for each in self.members for op in _lacking(each, known.get(each.chitchat_id)))
         return msgspec.structs.replace(empty, delta=tuple(_fitting(operations, room)))
-
-
-def _members(syn_ack: SynAck) -> Iterable[Member]:
-    members: dict[ChitchatId, Member] = {}
-    for entry in syn_ack.digest:
-        members[id_of(entry)] = Member(**msgspec.structs.asdict(entry))
-    for section in sections(syn_ack.delta):
-        node = section.node
-        unlisted = Member(node.node_id, node.gossip_advertise_addr, node.generation_id)
-        told = members.setdefault(id_of(node), unlisted).keys
-        for op in section.changes:
-            if isinstance(op, KeyValueOp):
-                told.append(KeyValue(op.key, op.value, op.version, op.status))
-    return members.values()
 
 
 def _lacking(member: Member, known: NodeDigest | None) -> Iterator[DeltaItem]:

@@ -30,7 +30,7 @@ from scapy_chitchat.capture import (
     MessageFilter,
     read_datagrams,
 )
-from scapy_chitchat.capture.datagrams import LINK_LAYERS
+from scapy_chitchat.capture.links import link_header
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.records.classes import Message
 from scapy_chitchat.records.sections import digest_of
@@ -267,8 +267,7 @@ class Messages:
 
     def _watched(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
-            at = LINK_LAYERS[frame.linktype](frame.data) if frame.linktype == _ETHERNET else 0
-            self._link = frame.data[: max(at, 0)]
+            self._link = link_header(frame.linktype, frame.data)
             yield frame
 
     def _glance(self, datagram: Datagram) -> tuple[bytes, str] | None:
@@ -300,9 +299,6 @@ class Messages:
         except RewriteError as error:
             self.tally.skipped[str(error)] += 1
             return None
-
-
-_ETHERNET = 1
 
 
 def kind_of(data: bytes) -> str:

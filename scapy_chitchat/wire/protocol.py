@@ -53,8 +53,9 @@ class DeletionStatus(IntEnum):
 MAGIC = 45139
 """First two bytes of every message, little-endian: ``53 b0`` on the wire."""
 
-UDP_PORTS = (7280, 10000)
-"""Where gossip is usually found: Quickwit's default port and that of chitchat's own test server."""
+UDP_PORTS = (7280, 7282, 10000)
+"""Where gossip is usually found: Quickwit's default port, that of its Helm chart, and that of chitchat's own test
+server."""
 
 MAX_U64 = 2**64 - 1
 """The largest generation_id, heartbeat or version: Rust's u64."""

@@ -41,12 +41,13 @@ class Run:
             if mutant.key in known:
                 self._tell(mutant, EQUAL, known[mutant.key])
 
-    def work(self, folder: Path, workers: int, until: float) -> None:
+    def work(self, folder: Path, workers: int, limit: float) -> None:
         """Try mutants in copies of the repository below ``folder``. Raises RuntimeError where tests fail anyway."""
         first = Workshop(folder / "0")
         first.copy_repository()
         judges = {judges_of(mutant.module) for mutant in self._left}
         seconds = {each: first.seconds_without_fault(each) for each in sorted(judges)}
+        until = time.monotonic() + limit
         workshops = [first]
         for number in range(1, workers):
             shutil.copytree(first.folder, folder / str(number))
@@ -88,7 +89,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--module", action="append", default=[], help="a module or a room, as records/checks or replay")
     parser.add_argument("--count", type=int, help="how many mutants, drawn from all; without it all of them")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no further one is tried")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no further one is begun")
     parser.add_argument("--seed", type=int, default=1, help="for drawing them")
     parser.add_argument("--workers", type=int, default=1, help="how many are tried at a time")
     parser.add_argument("--list", action="store_true", help="only list them")
@@ -116,7 +117,7 @@ def main() -> int:
     run = Run(mutants)
     with tempfile.TemporaryDirectory(prefix="scapy-chitchat-mutants-") as folder:
         try:
-            run.work(Path(folder), asked.workers, time.monotonic() + asked.seconds)
+            run.work(Path(folder), asked.workers, asked.seconds)
         except RuntimeError as error:
             sys.exit(f"tests.mutants: {error}")
         except KeyboardInterrupt:

@@ -80,7 +80,8 @@ def test_a_probe_tells_members_and_keys(
     for key in ("node_id", "generation_id", "gossip_advertise_addr", "max_version", "last_gc_version"):
         assert getattr(member, key) == known[key]
     assert [(each.key, each.value, each.version, each.status) for each in member.keys] == [("k", version, 1, "Set")]
-    assert answer.untold == ()
+    assert answer.is_complete
+    assert answer.answers == 1
 
 
 @needs_peer
@@ -158,8 +159,9 @@ def peer_that_answers(*answers: bytes | None, host: str = "127.0.0.1") -> Iterat
         yield f"{host}:{made.getsockname()[1]}"
 
 
-def syn_ack(version: int = 1, **fields: Any) -> bytes:
-    return bytes(Chitchat(version=version) / ChitchatSynAck(digest=[NodeDigest(node_id="n", max_version=1)], **fields))
+def syn_ack(version: int = 1, max_version: int = 0) -> bytes:
+    digest = [NodeDigest(node_id="n", max_version=max_version)]
+    return bytes(Chitchat(version=version) / ChitchatSynAck(digest=digest))
 
 
 def test_garbage_is_no_answer() -> None:
@@ -175,7 +177,7 @@ def test_garbage_is_no_answer() -> None:
 def test_silence_is_asked_again() -> None:
     with peer_that_answers(None, None, syn_ack(version=0)) as target:
         answer = probe(target, "test", version=0, timeout=0.1, tries=100)
-    assert [each.node_id for each in answer.cluster.members] == ["n"]
+    assert [each.node_id for each in answer.members] == ["n"]
     with peer_that_answers(None, None) as target, pytest.raises(NoAnswerError, match="to 2 Syn of V0 or V1"):
         probe(target, "test", timeout=0.1, tries=2)
 
@@ -185,9 +187,14 @@ def test_garbage_before_an_answer_does_not_hide_it() -> None:
         assert probe(target, "test", timeout=0.1, tries=100).version == 1
 
 
-def test_members_whose_keys_did_not_fit_are_named() -> None:
-    with peer_that_answers(syn_ack(delta=[])) as target:
-        assert probe(target, "test").untold == ("n",)
+def test_what_a_node_does_not_tell_is_said() -> None:
+    with peer_that_answers(syn_ack(max_version=1)) as target:
+        answer = probe(target, "test", timeout=0.05)
+    assert not answer.is_complete
+    assert answer.trouble == "it stopped answering"
+    assert [(each.node_id, each.told_up_to, each.max_version, each.complete) for each in answer.members] == [
+        ("n", 0, 1, False)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +279,11 @@ def test_the_command_prints_tables_and_json(nodes: RunningNodes) -> None:
     assert "1 member, 1 key\n" in shown.stdout
     assert "0.10 127.0.0.1" in shown.stdout
     told = json.loads(command("probe", target, "--cluster", "test", "--json").stdout)
-    assert list(told) == ["address", "version", "seconds", "size", "cluster_id", "members", "untold"]
+    assert list(told) == [
+        *("address", "version", "seconds", "answers", "size", "watched", "complete", "trouble"),
+        *("cluster_id", "members"),
+    ]
+    assert (told["complete"], told["members"][0]["told_up_to"], told["members"][0]["max_version"]) == (True, 1, 1)
     assert told["members"][0]["key_values"] == [{"key": "k", "value": "0.10", "version": 1, "status": "Set"}]
     assert Membership.from_json(json.dumps(told)).members[0].node_id == "0.10 127.0.0.1"
 

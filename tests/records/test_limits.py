@@ -38,6 +38,12 @@ def test_one_item_more_is_refused_where_it_stands() -> None:
     assert refused.value.offset == len(operations(MOST_ITEMS))
 
 
+def test_what_is_wrong_with_the_last_item_that_is_read_is_told() -> None:
+    with pytest.raises(DecodeError) as refused:
+        decode(ack_of(operations(MOST_ITEMS - 1) + b"\x09"))
+    assert (refused.value.code, refused.value.offset) == ("bad-tag", len(operations(MOST_ITEMS - 1)))
+
+
 def test_a_stream_of_as_many_bytes_as_the_limit_is_read_whole() -> None:
     delta = [NodeOp(node_id="n"), KeyValueOp(key="k", value="v" * 5000)]
     data = bytes(Chitchat() / ChitchatAck(delta=delta))

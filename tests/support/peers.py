@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -96,14 +97,13 @@ class RunningNodes:
 
     def __init__(self, nodes: Sequence[dict[str, Any]], within: Sequence[str] = ()) -> None:
         config = json.dumps({"nodes": list(nodes)})
-        reading, writing = os.pipe()
-        os.write(writing, config.encode())
-        os.close(writing)
-        command = [*within, str(peer_program()), "node", "--json-config", f"/dev/fd/{reading}"]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(reading,), text=True
-        )
-        os.close(reading)
+        with tempfile.TemporaryFile() as file:  # no pipe: that holds 64 KiB, and nobody reads it yet
+            file.write(config.encode())
+            file.flush()
+            command = [*within, str(peer_program()), "node", "--json-config", f"/dev/fd/{file.fileno()}"]
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(file.fileno(),), text=True
+            )
         self.address = {ready["node"]: ready["ready"] for ready in map(self._line, nodes)}
 
     def _line(self, _: object = None) -> dict[str, Any]:

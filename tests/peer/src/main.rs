@@ -23,8 +23,9 @@ usage: chitchat-peer oracle --version V [--reencode]
 
 options of node: --protocol 0|1  --generation N  --advertise IP:PORT  --seed IP:PORT (repeated)
        --key K=V (repeated)  --interval MS  --grace MS  --dead-grace MS  --workload OPS_PER_SEC
+       --phi-threshold PHI  --initial-interval MS  --max-interval MS  --sampling-window N
        --exit-on-panic
-V is 0.5, 0.7, 0.9, 0.10, 0.11 or 0.13.";
+V is 0.5, 0.7, 0.9, 0.10, 0.11, 0.12 or 0.13.";
 
 fn main() -> ExitCode {
     match run(lexopt::Parser::from_env()) {

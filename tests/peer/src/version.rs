@@ -15,6 +15,7 @@ pub enum Version {
     V0_9,
     V0_10,
     V0_11,
+    V0_12,
     V0_13,
 }
 
@@ -27,6 +28,7 @@ impl Version {
             Version::V0_9 => "0.9.0",
             Version::V0_10 => "0.10.1",
             Version::V0_11 => "0.11.0",
+            Version::V0_12 => "0.12.0",
             Version::V0_13 => "0.13.0",
         }
     }
@@ -42,8 +44,9 @@ impl FromStr for Version {
             "0.9" | "0.9.0" => Version::V0_9,
             "0.10" | "0.10.1" => Version::V0_10,
             "0.11" | "0.11.0" => Version::V0_11,
+            "0.12" | "0.12.0" => Version::V0_12,
             "0.13" | "0.13.0" => Version::V0_13,
-            _ => bail!("no chitchat {text} here: choose 0.5, 0.7, 0.9, 0.10, 0.11 or 0.13"),
+            _ => bail!("no chitchat {text} here: choose 0.5, 0.7, 0.9, 0.10, 0.11, 0.12 or 0.13"),
         })
     }
 }

@@ -23,7 +23,7 @@ pub struct Launch {
 #[serde(deny_unknown_fields)]
 pub struct NodeConfig {
     pub version: Version,
-    /// The protocol version of the Syns that it sends; 1 needs 0.13.
+    /// The protocol version of the Syns that it sends; 1 needs 0.12 or later.
     #[serde(default)]
     pub protocol: u8,
     pub node_id: String,
@@ -50,6 +50,18 @@ pub struct NodeConfig {
     /// Milliseconds until a dead node is forgotten.
     #[serde(default = "default_dead_grace")]
     pub dead_grace: u64,
+    /// Phi above which a node is taken for dead.
+    #[serde(default = "default_phi_threshold")]
+    pub phi_threshold: f64,
+    /// Milliseconds between heartbeats that are presumed at first.
+    #[serde(default = "default_initial_interval")]
+    pub initial_interval: u64,
+    /// Milliseconds between heartbeats above which an interval is not counted.
+    #[serde(default = "default_max_interval")]
+    pub max_interval: u64,
+    /// How many of the last intervals count.
+    #[serde(default = "default_sampling_window")]
+    pub sampling_window: usize,
     /// Random changes a second that the node makes to its own keys.
     #[serde(default)]
     pub workload: u32,
@@ -78,6 +90,22 @@ fn default_dead_grace() -> u64 {
     24 * 3_600 * 1_000
 }
 
+fn default_phi_threshold() -> f64 {
+    8.0
+}
+
+fn default_initial_interval() -> u64 {
+    5_000
+}
+
+fn default_max_interval() -> u64 {
+    10_000
+}
+
+fn default_sampling_window() -> usize {
+    1_000
+}
+
 impl NodeConfig {
     pub fn advertised(&self) -> SocketAddr {
         self.advertise.unwrap_or(self.listen)
@@ -95,12 +123,23 @@ impl NodeConfig {
         Duration::from_millis(self.dead_grace)
     }
 
+    pub fn initial_heartbeat_interval(&self) -> Duration {
+        Duration::from_millis(self.initial_interval)
+    }
+
+    pub fn max_heartbeat_interval(&self) -> Duration {
+        Duration::from_millis(self.max_interval)
+    }
+
     pub fn initial_key_values(&self) -> Vec<(String, String)> {
         self.keys.clone().into_iter().collect()
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let newest = if self.version == Version::V0_13 { 1 } else { 0 };
+        let newest = match self.version {
+            Version::V0_12 | Version::V0_13 => 1,
+            _ => 0,
+        };
         ensure!(
             self.protocol <= newest,
             "chitchat {} does not speak protocol version {}",
@@ -108,6 +147,10 @@ impl NodeConfig {
             self.protocol
         );
         ensure!(self.interval > 0, "the interval must not be 0");
+        ensure!(
+            self.sampling_window > 0,
+            "the sampling window must not be 0"
+        );
         Ok(())
     }
 }
@@ -175,8 +218,9 @@ impl OneNode {
                     .or_insert_with(|| serde_json::json!({}));
                 keys[key] = value.into();
             }
-            "protocol" | "generation" | "interval" | "grace" | "dead-grace" | "workload" => {
-                let number: u64 = value
+            "protocol" | "generation" | "interval" | "grace" | "dead-grace" | "workload"
+            | "initial-interval" | "max-interval" | "sampling-window" | "phi-threshold" => {
+                let number: serde_json::Number = value
                     .parse()
                     .with_context(|| format!("--{option} needs a number"))?;
                 self.0.insert(field, number.into());

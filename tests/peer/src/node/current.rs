@@ -28,13 +28,16 @@ macro_rules! current_node {
                     listen_addr: config.listen,
                     seed_nodes: config.seeds.clone(),
                     failure_detector_config: FailureDetectorConfig {
+                        phi_threshold: config.phi_threshold,
+                        sampling_window_size: config.sampling_window,
+                        max_interval: config.max_heartbeat_interval(),
+                        initial_interval: config.initial_heartbeat_interval(),
                         dead_node_grace_period: config.dead_node_grace_period(),
-                        ..FailureDetectorConfig::default()
                     },
                     marked_for_deletion_grace_period: config.key_grace_period(),
                     catchup_callback: None,
                     extra_liveness_predicate: None,
-                    $($field: $value(config),)?
+                    $($field: ($value)(config),)?
                 };
                 let keys = config.initial_key_values();
                 Ok($name(spawn_chitchat(chitchat_config, keys, &UdpTransport).await?))
@@ -125,14 +128,20 @@ macro_rules! current_node {
     };
 }
 
-fn protocol_version(config: &NodeConfig) -> chitchat_0_13::ProtocolVersion {
-    match config.protocol {
-        0 => chitchat_0_13::ProtocolVersion::V0,
-        _ => chitchat_0_13::ProtocolVersion::V1,
-    }
+/// A node of a version whose configuration says which protocol version its Syns have.
+macro_rules! speaks_two {
+    ($name:ident, $chitchat:ident) => {
+        current_node!($name, $chitchat, protocol_version: |config: &NodeConfig| {
+            match config.protocol {
+                0 => $chitchat::ProtocolVersion::V0,
+                _ => $chitchat::ProtocolVersion::V1,
+            }
+        });
+    };
 }
 
 current_node!(V0_9, chitchat_0_9);
 current_node!(V0_10, chitchat_0_10);
 current_node!(V0_11, chitchat_0_11);
-current_node!(V0_13, chitchat_0_13, protocol_version: protocol_version);
+speaks_two!(V0_12, chitchat_0_12);
+speaks_two!(V0_13, chitchat_0_13);

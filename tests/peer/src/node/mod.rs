@@ -82,6 +82,7 @@ async fn spawn(config: &NodeConfig) -> anyhow::Result<Arc<dyn RealNode>> {
         Version::V0_9 => Arc::new(current::V0_9::spawn(config).await?),
         Version::V0_10 => Arc::new(current::V0_10::spawn(config).await?),
         Version::V0_11 => Arc::new(current::V0_11::spawn(config).await?),
+        Version::V0_12 => Arc::new(current::V0_12::spawn(config).await?),
         Version::V0_13 => Arc::new(current::V0_13::spawn(config).await?),
     })
 }

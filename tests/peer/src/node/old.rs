@@ -63,8 +63,11 @@ impl V0_5 {
             listen_addr: config.listen,
             seed_nodes: config.seeds.clone(),
             failure_detector_config: FailureDetectorConfig {
+                phi_threshold: config.phi_threshold,
+                sampling_window_size: config.sampling_window,
+                max_interval: config.max_heartbeat_interval(),
+                initial_interval: config.initial_heartbeat_interval(),
                 dead_node_grace_period: config.dead_node_grace_period(),
-                ..FailureDetectorConfig::default()
             },
             is_ready_predicate: None,
         };
@@ -136,8 +139,11 @@ impl V0_7 {
             listen_addr: config.listen,
             seed_nodes: config.seeds.clone(),
             failure_detector_config: FailureDetectorConfig {
+                phi_threshold: config.phi_threshold,
+                sampling_window_size: config.sampling_window,
+                max_interval: config.max_heartbeat_interval(),
+                initial_interval: config.initial_heartbeat_interval(),
                 dead_node_grace_period: config.dead_node_grace_period(),
-                ..FailureDetectorConfig::default()
             },
             marked_for_deletion_grace_period: (config.grace / config.interval) as usize,
         };

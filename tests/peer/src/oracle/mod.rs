@@ -39,6 +39,7 @@ fn open(version: Version, reencode: bool) -> anyhow::Result<Box<dyn Decoder>> {
         Version::V0_9 => Box::new(udp::Oracle::<udp::v0_9::Wire>::open(reencode)?),
         Version::V0_10 => Box::new(direct::V0_10 { reencode }),
         Version::V0_11 => Box::new(direct::V0_11 { reencode }),
+        Version::V0_12 => Box::new(udp::Oracle::<udp::v0_12::Wire>::open(reencode)?),
         Version::V0_13 => Box::new(udp::Oracle::<udp::v0_13::Wire>::open(reencode)?),
     })
 }

@@ -101,6 +101,13 @@ transport!(
     |pair| pair
 );
 transport!(
+    v0_12,
+    chitchat_0_12,
+    ChitchatEnvelope,
+    &[0x53, 0xb0, 0, 3],
+    |pair| pair
+);
+transport!(
     v0_13,
     chitchat_0_13,
     ChitchatEnvelope,

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``scapy-chitchat timeline``: what happened in the clusters of captures."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Annotated, ClassVar, get_args
+
+import typer
+from msgspec import UNSET
+
+from scapy_chitchat.cli.clusters import Detector, Feeding, Times, moment, moment_of
+from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, console, counted, hush_scapy, stop_writing
+from scapy_chitchat.cli.declaring import Command
+from scapy_chitchat.cli.moments import Clock, Moment, generation_text
+from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json, Subjects
+from scapy_chitchat.cli.tables import table
+from scapy_chitchat.cluster import Event
+from scapy_chitchat.cluster.events import Kind
+from scapy_chitchat.net.text import printable
+
+KINDS: tuple[str, ...] = get_args(Kind)
+
+STYLES = {
+    **dict.fromkeys(("dead", "stuck", "contradiction", "contested", "oversized-answer", "odd-address"), "red"),
+    **dict.fromkeys(("restarted", "reset", "gap", "bad-cluster", "silent", "not-read", "digest-near-limit"), "yellow"),
+    **dict.fromkeys(("alive", "joined"), "green"),
+    **dict.fromkeys(("unanswered", "not-captured", "inapplicable", "collected", "propagated"), "dim"),
+}
+"""The colour of an event; others have none."""
+
+
+def known_kinds(values: list[str]) -> list[str]:
+    """The callback of an option: kinds of events, also several with commas. Raises BadParameter for others."""
+    wanted = [name.strip().lower() for value in values or () for name in value.split(",") if name.strip()]
+    for name in wanted:
+        if name not in KINDS:
+            raise typer.BadParameter(f"there is no kind {name!r}; there are {', '.join(KINDS)}")
+    return wanted
+
+
+@dataclass(frozen=True)
+class TimelineOptions(FileOptions, Subjects, Times, Detector):
+    """What ``timeline`` takes beside the files."""
+
+    PANEL: ClassVar = FILTERS
+    kinds: Annotated[
+        list[str],
+        typer.Option("--kind", metavar="KIND,...", callback=known_kinds, help=f"Only these kinds: {', '.join(KINDS)}."),
+    ] = field(default_factory=list)
+    observer: Annotated[str, typer.Option("--observer", metavar="ID", help="Only in this node's view.")] = ""
+    since: Annotated[
+        str,
+        typer.Option("--from", metavar="TIME", callback=moment, help="From then on: a date, epoch seconds or +12.5."),
+    ] = ""
+    until: Annotated[str, typer.Option("--to", metavar="TIME", callback=moment, help="Up to then.")] = ""
+    summary: Annotated[
+        bool, typer.Option("--summary", rich_help_panel=OUTPUT, help="How many of each kind, by node.")
+    ] = False
+    json: Json = False
+
+
+def timeline(files: Files, wish: TimelineOptions) -> int:
+    """Read the files and show what happened, as it happens. Gives the exit code."""
+    hush_scapy()
+    feeding = Feeding(files, wish, wish.settings(), silent=wish.summary)
+    wanted = _Wanted(wish, feeding)
+    printer = _printer(wish, feeding)
+    shown, interrupted = 0, False
+    try:
+        for event in feeding.events(moment_of(wish.until)):
+            if wanted.has(event):
+                printer.show(event)
+                shown += 1
+    except KeyboardInterrupt:
+        interrupted = True
+    except BrokenPipeError:
+        stop_writing()
+        return 0
+    printer.finish()
+    if not shown and not interrupted and not feeding.sources.failed:
+        complain(feeding.nothing_found("of that kind"))
+    feeding.notes()
+    return INTERRUPTED if interrupted else BAD_INPUT if feeding.sources.failed else 0
+
+
+class _Wanted:
+    """Which events to show."""
+
+    def __init__(self, wish: TimelineOptions, feeding: Feeding) -> None:
+        self.wish = wish
+        self.feeding = feeding
+        self.since: Moment | None = moment_of(wish.since)
+
+    def has(self, event: Event) -> bool:
+        """Whether the event passes every filter."""
+        wish = self.wish
+        if wish.kinds and event.event not in wish.kinds:
+            return False
+        if self.since is not None and event.time < self.since.since_epoch(self.feeding.first):
+            return False
+        if wish.cluster and event.cluster_id != wish.cluster:
+            return False
+        observer = event.observer.node_id if event.observer else None
+        return (
+            _matches(wish.node, event.node_id)
+            and _matches(wish.observer, observer)
+            and _matches(wish.key, None if event.key is UNSET else event.key)
+        )
+
+
+def _matches(pattern: str, name: str | None) -> bool:
+    return not pattern or (name is not None and fnmatchcase(name, pattern))
+
+
+# --- a line an event ---
+
+
+def _change(event: Event) -> str:
+    earlier = f", was {_value(event.earlier)}" if event.earlier not in (UNSET, None) else ""
+    return f"{_text(event.key)} = {_value(event.value)} at version {event.version}{earlier}"
+
+
+def _value(value: object) -> str:
+    text = printable(value)
+    return f'"{text}"' if len(text) <= LONGEST_VALUE else f'"{text[:LONGEST_VALUE]}…"'
+
+
+def _text(value: object) -> str:
+    return printable(value)
+
+
+def _phi(event: Event) -> str:
+    return f" (phi {event.phi:.2f})" if isinstance(event.phi, float) else ""
+
+
+def _section(event: Event) -> str:
+    return (
+        f"section from version {event.from_version_excluded}, max_version {event.max_version}, "
+        f"last_gc_version {event.last_gc_version}"
+    )
+
+
+SENTENCES: dict[str, Callable[[Event], str]] = {
+    "joined": lambda event: "is seen for the first time",
+    "restarted": lambda event: f"is a new run; the one before was of {_generation(event.earlier_generation_id)}",
+    "alive": lambda event: f"is alive{_phi(event)}",
+    "dead": lambda event: f"is dead{_phi(event)}",
+    "dropped": lambda event: "is no longer in its digests",
+    "forgotten": lambda event: "has been forgotten",
+    "changed": _change,
+    "deleted": lambda event: f"{_text(event.key)} deleted at version {event.version}",
+    "collected": lambda event: f"{_text(event.key)} collected, it was deleted at version {event.version}",
+    "propagated": lambda event: (
+        f"version {event.version} is everywhere after {event.seconds:.3f} s: first {_text(event.first)}, "
+        f"last {_text(event.last)}"
+    ),
+    "reset": lambda event: f"its copy is dropped and begun anew: {_section(event)}",
+    "gap": lambda event: f"refused, versions are missing: {_section(event)}",
+    "inapplicable": lambda event: f"nothing new: {_section(event)}",
+    "stuck": lambda event: f"the next key-value fits no datagram; {event.behind} versions behind",
+    "unanswered": lambda event: f"no answer from {_text(event.to)} to its {event.type}",
+    "not-read": lambda event: f"never read the {event.type} of {_text(event.source)}: lost, or its buffer was full",
+    "not-captured": lambda event: f"read {counted(int(event.count or 0), 'message')} that the capture does not have",
+    "oversized-answer": lambda event: f"read the Syn of {_text(event.to)}, but its answer fits no datagram",
+    "silent": lambda event: f"said nothing for {event.seconds:.1f} s (the {event.silent})",
+    "bad-cluster": lambda event: f"told that it is of another cluster{_other(event)}",
+    "digest-near-limit": lambda event: (
+        f"digest of {event.bytes} bytes with {event.entries} entries: soon no datagram holds it"
+    ),
+    "odd-address": lambda event: f"cannot be reached as advertised: {_text(event.why)}",
+    "contested": lambda event: f"two contents of version {event.version}, key {_text(event.key)}",
+    "contradiction": lambda event: f"cannot be true: {_text(event.what)}",
+}
+"""What each kind says, behind the node that it is about."""
+
+LONGEST_VALUE = 60
+"""Characters of a value that a line shows."""
+
+
+def _generation(generation_id: object) -> str:
+    return generation_text(generation_id) if isinstance(generation_id, int) else "?"
+
+
+def _other(event: Event) -> str:
+    return f": {_text(event.other_cluster)}" if isinstance(event.other_cluster, str) else ""
+
+
+def sentence(event: Event) -> str:
+    """An event in words, without its time."""
+    subject = printable(event.node_id) if event.node_id is not None else ""
+    said = f"{subject} {SENTENCES[event.event](event)}".strip()
+    observer = event.observer
+    if observer is not None and (observer.node_id, observer.generation_id) != (event.node_id, event.generation_id):
+        return f"{said} [for {printable(observer.node_id)}]"
+    return said
+
+
+class _Json:
+    """An object a line."""
+
+    def show(self, event: Event) -> None:
+        sys.stdout.buffer.write(event.as_json() + b"\n")
+
+    def finish(self) -> None:
+        sys.stdout.flush()
+
+
+class _Lines:
+    """A line an event, for people."""
+
+    def __init__(self, wish: TimelineOptions, feeding: Feeding) -> None:
+        self.zone = wish.zone
+        self.feeding = feeding
+        self.clock: Clock | None = None
+        self.several = not wish.cluster
+        self.clusters: set[str | None] = set()
+        self.out = console()
+
+    def show(self, event: Event) -> None:
+        self.clock = self.clock or self.feeding.clock(self.zone)
+        self.clusters.add(event.cluster_id)
+        cluster = f"{printable(event.cluster_id)}: " if self.several and len(self.clusters) > 1 else ""
+        frame = f"#{event.frame}" if event.frame is not None else ""
+        line = f"{self.clock.text(event.time):>12}  {frame:>8}  {event.event:<17} {cluster}{sentence(event)}"
+        self.out.print(line, style=STYLES.get(event.event), markup=False, soft_wrap=True)
+
+    def finish(self) -> None:
+        """Nothing is kept."""
+
+
+class _Counts:
+    """How many of each kind, by node."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    def show(self, event: Event) -> None:
+        self.counts[event.event, printable(event.node_id) if event.node_id is not None else "-"] += 1
+
+    def finish(self) -> None:
+        rows = [[kind, node, f"{count:,}"] for (kind, node), count in sorted(self.counts.items(), key=_by_kind)]
+        if rows:
+            console().print(table("Events", ["kind", "node"], ["events"], rows))
+
+
+def _by_kind(entry: tuple[tuple[str, str], int]) -> tuple[int, int, str]:
+    (kind, node), count = entry
+    return KINDS.index(kind), -count, node
+
+
+def _printer(wish: TimelineOptions, feeding: Feeding) -> _Json | _Lines | _Counts:
+    if wish.summary:
+        return _Counts()
+    return _Json() if wish.json else _Lines(wish, feeding)
+
+
+COMMAND = Command(
+    timeline,
+    more="""
+A line an event: who joined, restarted, died for whom, which key changed, which version was everywhere when, what was
+lost. Two events of one moment stand in the order in which the messages show them.
+
+A dead verdict is the observer's own. When it comes with "silent", look who was silent: a node that was paused calls all
+others dead when it wakes.
+""",
+    examples=(
+        "scapy-chitchat timeline capture.pcap",
+        "scapy-chitchat timeline --kind dead,alive,silent,restarted capture.pcap",
+        "scapy-chitchat timeline --node indexer-0 --key readiness --utc capture.pcap",
+        "scapy-chitchat timeline --from +10 --to +20 --json capture.pcap | jq .event",
+        "scapy-chitchat timeline --summary capture.pcap",
+    ),
+)
