@@ -34,7 +34,7 @@ from scapy_chitchat.described.messages import (
     type_name,
 )
 from scapy_chitchat.described.writers import FAST_WRITE_FAILED
-from scapy_chitchat.records.base import as_in_json
+from scapy_chitchat.records.base import JsonObject, as_in_json
 from scapy_chitchat.records.classes import Message
 from scapy_chitchat.records.makers import (
     LAYERS,
@@ -45,7 +45,7 @@ from scapy_chitchat.records.makers import (
     message_class,
 )
 from scapy_chitchat.records.sequence import check_sequence
-from scapy_chitchat.records.values import IN_RECORD, InRecord, message_fields
+from scapy_chitchat.records.values import IN_RECORD, InRecord, Values, message_fields
 from scapy_chitchat.wire import layers
 from scapy_chitchat.wire.protocol import STREAM_LIMIT
 
@@ -63,10 +63,10 @@ class DecodeError(ValueError):
         self.offset = offset
         self.reason = reason
         self.stream = stream
-        self._read: dict[str, Any] = {}
+        self._read: Values = {}
 
     @classmethod
-    def of(cls, trouble: BreakOff, read: dict[str, Any]) -> DecodeError:
+    def of(cls, trouble: BreakOff, read: Values) -> DecodeError:
         """The error for this trouble, behind what was ``read`` before."""
         error = cls(trouble.code, trouble.offset, trouble.reason, trouble.stream)
         error._read = read
@@ -76,7 +76,7 @@ class DecodeError(ValueError):
         return str(BreakOff(self.code, self.offset, self.reason, self.stream))
 
     @property
-    def partial(self) -> dict[str, Any]:
+    def partial(self) -> JsonObject:
         """What was read before; worked out when asked for."""
         return as_in_json(self._read)
 
@@ -110,8 +110,8 @@ class Codec:
 
     def _read_carefully(self, data: bytes, limit: int) -> Decoded:
         cursor = Cursor(data, strict=True, limit=limit)
-        header: dict[str, Any] = {}
-        body: dict[str, Any] = {}
+        header: Values = {}
+        body: Values = {}
         layer: type[Packet] | None = None
         try:
             pull_fields(self.root, cursor, Scope(header), RECORDS)
@@ -147,7 +147,7 @@ class Codec:
         return str(error)
 
 
-def _as_far_as_read(layer: type[Packet] | None, header: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+def _as_far_as_read(layer: type[Packet] | None, header: Values, body: Values) -> Values:
     """What was read of a message that a node refuses, in the order of its JSON."""
     if layer is None:
         return {}
@@ -185,7 +185,7 @@ def _write_items(field: Any, items: Any) -> None:
         item_bytes(item)
 
 
-def _write_value(field: Any, kind: InRecord, value: Any) -> None:
+def _write_value(field: Any, kind: InRecord[Any], value: object) -> None:
     try:
         for number in kind.layer_values(field, value).values():
             if isinstance(number, int):

@@ -16,7 +16,7 @@ from scapy_chitchat.described.compiler import ListReader, compile_list_reader
 from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.cursor import BreakOff
 from scapy_chitchat.described.facts import FACTS
-from scapy_chitchat.described.fields import AddressField
+from scapy_chitchat.described.fields import AddressField, KnownByteField, PortField
 from scapy_chitchat.described.lists import ItemsField
 from scapy_chitchat.described.messages import Stream, bodies, type_name
 from scapy_chitchat.described.source import PythonSource
@@ -25,7 +25,7 @@ from scapy_chitchat.records.addresses import split_socket_address
 from scapy_chitchat.records.base import Record
 from scapy_chitchat.records.classes import ITEM_CLASSES, MESSAGE_CLASSES, Message
 from scapy_chitchat.records.generate import item_source, made_for, message_source
-from scapy_chitchat.records.values import Carried, carried_by, message_fields, record_fields
+from scapy_chitchat.records.values import Carried, Values, carried_by, message_fields, record_fields
 from scapy_chitchat.wire import layers
 
 # --- the classes ---
@@ -127,22 +127,22 @@ class _RecordSink:
         """An attribute of the record."""
         return f"_item.{field.name}"
 
-    def known_value(self, field: Any, source: PythonSource) -> str:
+    def known_value(self, field: KnownByteField, source: PythonSource) -> str:
         """The number of a name."""
         return f"{source.name(field.s2i, 'numbers')}[_item.{field.name}]"
 
-    def address_bytes(self, field: Any, source: PythonSource) -> str:
+    def address_bytes(self, field: AddressField | PortField, source: PythonSource) -> str:
         """Of the socket address, split."""
         return f"_{field.name}"
 
     port = address_bytes
 
-    def make(self, field: ItemsField, layer: type[Packet], values: dict[str, Any], carried: tuple[Any, ...]) -> Any:
+    def make(self, field: ItemsField, layer: type[Packet], values: Values, carried: tuple[Any, ...]) -> Any:
         """A record of the values of all fields."""
         own = [kind.value(each, values) for each, kind in record_fields(layer)]
         return record_class(layer, field)(*own, *(carried if field.carried_by(layer) else ()))
 
-    def make_block(self, layer: type[Packet], values: dict[str, Any]) -> None:
+    def make_block(self, layer: type[Packet], values: Values) -> None:
         """Nothing: records know what the blocks hold."""
 
     def leftover(self, trouble: BreakOff, rest: bytes) -> None:
@@ -199,7 +199,7 @@ def _why_unwritable(item: Record, error: Exception) -> str:
     layer = LAYERS.get(type(item))
     if layer is None or layer in MESSAGE_CLASSES:
         return f"{item!r} is no item of a digest or a delta"
-    values: dict[str, Any] = {}
+    values: Values = {}
     for field, kind in record_fields(layer):
         name = kind.name(field)
         try:

@@ -8,9 +8,9 @@ port become one socket address, a number of an enum its name, a list a tuple of 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
-from scapy.fields import ByteField, FieldLenField, LEIntField, LELongField, LEShortField
+from scapy.fields import ByteField, Field, FieldLenField, LEIntField, LELongField, LEShortField
 from scapy.packet import Packet
 
 from scapy_chitchat.described.conditions import inner
@@ -29,6 +29,11 @@ from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.net.addresses import address_text, join_address
 from scapy_chitchat.records.addresses import SOCKET_ADDRESSES, split_socket_address
 
+F = TypeVar("F", bound="Field[Any, Any]")
+
+Values: TypeAlias = dict[str, Any]
+"""Values of a layer's fields by their names."""
+
 
 class Alias(NamedTuple):
     """A type with a name of its own."""
@@ -39,76 +44,76 @@ class Alias(NamedTuple):
     doc: str
 
 
-class InRecord:
+class InRecord(Generic[F]):
     """How a kind of field stands in a record. By default it is a number under its own name."""
 
     is_list = False
 
-    def name(self, field: Any) -> str:
+    def name(self, field: F) -> str:
         """The name of the value."""
-        return field.name  # type: ignore[no-any-return]
+        return field.name
 
-    def annotation(self, field: Any) -> str:
+    def annotation(self, field: F) -> str:
         """Its type, as Python writes it."""
         return "int"
 
-    def alias(self, field: Any) -> Alias | None:
+    def alias(self, field: F) -> Alias | None:
         """The named type that the annotation speaks of; None where it speaks of none."""
         return None
 
-    def default(self, field: Any) -> str:
+    def default(self, field: F) -> str:
         """What the layer has unless told otherwise, as Python writes it."""
         return f"{field.default}"
 
-    def expression(self, field: Any, source: PythonSource) -> str:
+    def expression(self, field: F, source: PythonSource) -> str:
         """Python for the value, from the variables of a compiled reader."""
-        return field.name  # type: ignore[no-any-return]
+        return field.name
 
-    def value(self, field: Any, values: dict[str, Any]) -> Any:
+    def value(self, field: F, values: Values) -> object:
         """The value, from those that a careful reader found."""
         return values[field.name]
 
-    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
+    def layer_values(self, field: F, value: object) -> Values:
         """What the fields of a layer hold for it. Raises ValueError for a value of another kind."""
         if not isinstance(value, int):
             raise ValueError(f"{value!r} is no number")
         return {field.name: value}
 
 
-class _Text(InRecord):
-    def annotation(self, field: Any) -> str:
+class _Text(InRecord[StringField]):
+    def annotation(self, field: StringField) -> str:
         return "str"
 
-    def default(self, field: Any) -> str:
-        return _quoted(field.default)
+    def default(self, field: StringField) -> str:
+        return _quoted(str(field.default))
 
-    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
+    def layer_values(self, field: StringField, value: object) -> Values:
         if not isinstance(value, str):
             raise ValueError(f"{value!r} is no text")
         value.encode()
         return {field.name: value}
 
 
-class _Known(InRecord):
+class _Known(InRecord[KnownByteField]):
     """A number of an enum as its name."""
 
-    def annotation(self, field: Any) -> str:
+    def annotation(self, field: KnownByteField) -> str:
         return self.alias(field).name
 
-    def alias(self, field: Any) -> Alias:
+    def alias(self, field: KnownByteField) -> Alias:
         names = ", ".join(map(_quoted, field.i2s.values()))
         return Alias(field.name.title(), f"Literal[{names}]", f"What a {field.name} may be.")
 
-    def default(self, field: Any) -> str:
-        return _quoted(field.i2s[field.default])
+    def default(self, field: KnownByteField) -> str:
+        return _quoted(str(field.i2repr(None, field.default)))
 
-    def expression(self, field: Any, source: PythonSource) -> str:
+    def expression(self, field: KnownByteField, source: PythonSource) -> str:
         return f"{source.name(field.i2s, 'names')}[{field.name}]"
 
-    def value(self, field: Any, values: dict[str, Any]) -> Any:
+    def value(self, field: KnownByteField, values: Values) -> object:
         return field.i2s[values[field.name]]
 
-    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
+    def layer_values(self, field: KnownByteField, value: object) -> Values:
         if not isinstance(value, str):
             raise ValueError(f"{value!r} is no text")
         if value not in field.s2i:
@@ -116,57 +121,57 @@ class _Known(InRecord):
         return {field.name: field.s2i[value]}
 
 
-class _Address(InRecord):
+class _Address(InRecord[AddressField]):
     """An address and its port as one socket address."""
 
-    def name(self, field: Any) -> str:
-        return field.joined_as  # type: ignore[no-any-return]
+    def name(self, field: AddressField) -> str:
+        return field.joined_as
 
-    def annotation(self, field: Any) -> str:
+    def annotation(self, field: AddressField) -> str:
         return "str"
 
-    def default(self, field: Any) -> str:
+    def default(self, field: AddressField) -> str:
         return '""'
 
-    def expression(self, field: Any, source: PythonSource) -> str:
+    def expression(self, field: AddressField, source: PythonSource) -> str:
         return f"{source.name(SOCKET_ADDRESSES, 'addresses')}[{field.name}_raw]"
 
-    def value(self, field: Any, values: dict[str, Any]) -> Any:
+    def value(self, field: AddressField, values: Values) -> object:
         return join_address(values[field.name], values[field.port])
 
-    def layer_values(self, field: Any, value: Any) -> dict[str, Any]:
+    def layer_values(self, field: AddressField, value: object) -> Values:
         if not isinstance(value, str):
             raise ValueError(f"{value!r} is no text")
         raw, port = split_socket_address(value)
         return {field.name: address_text(raw), field.port: port}
 
 
-class _Items(InRecord):
+class _Items(InRecord[ItemsField]):
     is_list = True
 
-    def annotation(self, field: Any) -> str:
+    def annotation(self, field: ItemsField) -> str:
         alias = self.alias(field)
         return f"tuple[{alias.name if alias else field.all_layers()[0].__name__}, ...]"
 
-    def alias(self, field: Any) -> Alias | None:
+    def alias(self, field: ItemsField) -> Alias | None:
         names = [each.__name__ for each in field.all_layers()]
         if len(names) == 1:
             return None
         return Alias(f"{field.name.title()}Item", " | ".join(names), f"What may stand in a {field.name}.")
 
-    def default(self, field: Any) -> str:
+    def default(self, field: ItemsField) -> str:
         return "()"
 
-    def expression(self, field: Any, source: PythonSource) -> str:
+    def expression(self, field: ItemsField, source: PythonSource) -> str:
         return f"tuple({field.name})"
 
-    def value(self, field: Any, values: dict[str, Any]) -> Any:
+    def value(self, field: ItemsField, values: Values) -> object:
         return tuple(values[field.name])
 
 
-_NUMBER = InRecord()
+_NUMBER: InRecord[Any] = InRecord()
 
-IN_RECORD: KindTable[InRecord | None] = KindTable(
+IN_RECORD: KindTable[InRecord[Any] | None] = KindTable(
     "the records",
     {
         ByteField: _NUMBER,
@@ -189,13 +194,17 @@ IN_RECORD: KindTable[InRecord | None] = KindTable(
 """How each kind of field stands in a record; None: it says nothing that no other field says."""
 
 
-def record_fields(layer: type[Packet]) -> list[tuple[Any, InRecord]]:
+RecordField: TypeAlias = tuple[Any, InRecord[Any]]
+"""A field that a record has a value for, and how it stands there."""
+
+
+def record_fields(layer: type[Packet]) -> list[RecordField]:
     """The fields that a record of ``layer`` has a value for, in wire order. Raises UnknownKindError."""
     found = [(field, IN_RECORD.of(field, layer)) for field in map(inner, layer.fields_desc)]
     return [(field, kind) for field, kind in found if kind is not None]
 
 
-def message_fields(layer: type[Packet]) -> list[tuple[Any, InRecord]]:
+def message_fields(layer: type[Packet]) -> list[RecordField]:
     """The same of a message. Lists come last."""
     return sorted(record_fields(layer), key=lambda entry: entry[1].is_list)
 
@@ -206,7 +215,7 @@ class Carried(NamedTuple):
     section: type[Packet] | None = None
     names: tuple[str, ...] = ()
 
-    def fields(self) -> list[tuple[Any, InRecord]]:
+    def fields(self) -> list[RecordField]:
         """The section's fields that are carried."""
         own = record_fields(self.section) if self.section else []
         return [(field, kind) for field, kind in own if kind.name(field) in self.names]
