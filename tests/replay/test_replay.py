@@ -18,6 +18,8 @@ import pytest
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.net.packets import Endpoints, ip_packets
+from scapy_chitchat.records.classes import KeyValueOp
+from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from scapy_chitchat.replay.channels import ToNode
 from scapy_chitchat.replay.messages import Choice, Messages, Outgoing, Pace, Tally, play
 from scapy_chitchat.replay.rewrite import Rewriting, parse_address_mapping
@@ -107,14 +109,13 @@ def carried(capture: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """By node_id and address: the last value of each key that deltas carry; all members that digests name."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for captured in read_messages(capture):
-        message: Any = captured.message
-        for entry in getattr(message, "digest", ()):
+        for entry in digest_of(captured.message):
             found.setdefault((entry.node_id, entry.gossip_advertise_addr), {})
-        for op in getattr(message, "delta", ()):
-            if hasattr(op, "node_id"):
-                section = found[op.node_id, op.gossip_advertise_addr]
-            elif hasattr(op, "key") and section.get(op.key, ("", 0))[1] < op.version:
-                section[op.key] = (op.value, op.version, op.status)
+        for section in sections(delta_of(captured.message)):
+            held = found[section.node.node_id, section.node.gossip_advertise_addr]
+            for op in section.changes:
+                if isinstance(op, KeyValueOp) and held.get(op.key, ("", 0))[1] < op.version:
+                    held[op.key] = (op.value, op.version, op.status)
     return found
 
 
