@@ -13,13 +13,19 @@ import typer
 
 from scapy_chitchat.cli.common import is_coloured
 from scapy_chitchat.net.text import printable
+from scapy_chitchat.wire.protocol import MessageType
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage
     from scapy_chitchat.cli.options import Show
     from scapy_chitchat.records.base import JsonObject
 
-TYPE_COLOURS = {"Syn": "green", "SynAck": "cyan", "Ack": "blue", "BadCluster": "magenta"}
+TYPE_COLOURS = {
+    MessageType.Syn.name: "green",
+    MessageType.SynAck.name: "cyan",
+    MessageType.Ack.name: "blue",
+    MessageType.BadCluster.name: "magenta",
+}
 """The colour of a line by the type of its message."""
 
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": None}

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from scapy_chitchat.capture import CapturedMessage, CaptureError
-from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, MOST, Failure, complain, counted, hush_scapy
+from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, MOST, CommandFailed, complain, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.lines import JsonPrinter, LinePrinter
 from scapy_chitchat.cli.options import (
@@ -227,11 +227,11 @@ def _channel(where: Where, rewriting: Rewriting, tally: Tally, answers: Answers)
             raise typer.BadParameter(f"packets on {interface} leave this machine: say --allow-remote if they may")
         return ToInterface(interface, rewriting)
     except FileNotFoundError:
-        raise Failure(f"there is no interface {interface}") from None
+        raise CommandFailed(f"there is no interface {interface}") from None
     except PermissionError:
-        raise Failure("whole packets need the rights of root (CAP_NET_RAW); --to needs none") from None
+        raise CommandFailed("whole packets need the rights of root (CAP_NET_RAW); --to needs none") from None
     except OSError as error:
-        raise Failure(f"{interface}: {error}") from None
+        raise CommandFailed(f"{interface}: {error}") from None
 
 
 # --- what happened, in words ---

@@ -18,7 +18,7 @@ import typer
 from scapy_chitchat.capture import CapturedMessage, CaptureError, Frame
 from scapy_chitchat.capture.live import ANY, Interface
 from scapy_chitchat.capture.writing import CaptureWriter
-from scapy_chitchat.cli.common import BAD_INPUT, MOST, Failure, complain, counted, hush_scapy, stop_writing
+from scapy_chitchat.cli.common import BAD_INPUT, MOST, CommandFailed, complain, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.options import INTERFACE, MessageOptions, Write
 from scapy_chitchat.cli.showing import Output, messages_in
@@ -125,9 +125,9 @@ def _open(capture: Capture, wish: MessageOptions) -> Interface:
     try:
         return Interface(capture.interface, ports)
     except CaptureError as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
     except PermissionError:
-        raise Failure(f"capturing needs the right to (CAP_NET_RAW): {_remedy(capture.interface)}") from None
+        raise CommandFailed(f"capturing needs the right to (CAP_NET_RAW): {_remedy(capture.interface)}") from None
 
 
 def _remedy(interface: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 
 from scapy_chitchat.capture import CaptureError, CaptureFile, Counters, Frame, expand, in_order, nothing_readable
-from scapy_chitchat.cli.common import Failure, Progress, complain, counted, progress_bar
+from scapy_chitchat.cli.common import CommandFailed, Progress, complain, counted, progress_bar
 from scapy_chitchat.net.text import printable
 
 
@@ -16,7 +16,7 @@ class Sources:
     """The frames of files; a bad file is complained of, and the next one read."""
 
     def __init__(self, files: Sequence[str], counters: Counters, *, as_given: bool, silent: bool) -> None:
-        """Raises Failure where a folder or a pattern has no captures.
+        """Raises CommandFailed where a folder or a pattern has no captures.
 
         ``as_given``: read in this order, not in that of their times. ``silent``: nothing goes to standard output
         meanwhile, so that a progress bar disturbs nobody.
@@ -29,7 +29,7 @@ class Sources:
         try:
             found = expand(files)
         except CaptureError as error:
-            raise Failure(str(error)) from None
+            raise CommandFailed(str(error)) from None
         self._files = found if as_given else in_order(found)
 
     def frames(self) -> Iterator[Frame]:

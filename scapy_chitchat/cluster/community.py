@@ -169,6 +169,8 @@ class Community:
         for each in account.read:
             self.reads(observer, each)
         self._losses(observer, account)
+        for each in (*account.read, *account.lost):
+            each.table, each.sections = None, ()  # who waits for its answer holds it longer
 
     def _first(self, observer: Observer, heartbeat: int, answered: Delivered | None) -> None:
         """Nothing was counted before: of what was delivered, at most as much was read as the heartbeat allows.

@@ -35,7 +35,7 @@ from scapy_chitchat.described.cursor import BreakOff, Cursor, Scope
 from scapy_chitchat.described.facts import FACTS, measured_by
 from scapy_chitchat.described.lists import HeldStream, ItemsField
 from scapy_chitchat.described.malformed import malformed
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.described.unbuildable import UnbuildableError, why_unbuildable
 from scapy_chitchat.described.writers import (
     FAST_WRITE_FAILED,
@@ -382,28 +382,28 @@ class PacketSink:
         """The same by a reader that does not look at values."""
         return _lenient_list_reader(field)(data, pos, count)
 
-    def expression(self, field: ItemsField, layer: type[Packet], source: Source) -> str:
+    def expression(self, field: ItemsField, layer: type[Packet], source: PythonSource) -> str:
         """A call that makes the packet of a dict of its values."""
         pairs = ", ".join(f"{name!r}: {name}" for name in _plain_fields(layer))
         return f"{source.name(_blank(layer), 'make')}({{{pairs}}})"
 
-    def address(self, field: Any, source: Source) -> str | None:
+    def address(self, field: Any, source: PythonSource) -> str | None:
         """The address as text."""
         return f"{source.name(address_text, 'address_text')}({field.name}_raw)"
 
-    def opening(self, layer: type[Packet], source: Source) -> None:
+    def opening(self, layer: type[Packet], source: PythonSource) -> None:
         """Only a packet that has every value, and none by hand that is computed otherwise, can be written quickly."""
         source.add("_values = _item.fields")
         source.add(f"if len(_values) != {len(_plain_fields(layer))} or _item.off_wire or _item.payload:")
         source.add("    raise ValueError")
 
-    def value(self, field: Any, source: Source) -> str:
+    def value(self, field: Any, source: PythonSource) -> str:
         """The value in the packet."""
         return f"_values[{field.name!r}]"
 
     known_value = port = value
 
-    def address_bytes(self, field: Any, source: Source) -> str:
+    def address_bytes(self, field: Any, source: PythonSource) -> str:
         """The bytes of the address in the packet."""
         return f"{source.name(address_bytes, 'address_bytes')}(_values[{field.name!r}])"
 

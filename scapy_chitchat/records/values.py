@@ -25,7 +25,7 @@ from scapy_chitchat.described.fields import (
 )
 from scapy_chitchat.described.kinds import KindTable
 from scapy_chitchat.described.lists import BlocksField, ItemsField
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.net.addresses import address_text, join_address
 from scapy_chitchat.records.addresses import SOCKET_ADDRESSES, split_socket_address
 
@@ -60,7 +60,7 @@ class InRecord:
         """What the layer has unless told otherwise, as Python writes it."""
         return f"{field.default}"
 
-    def expression(self, field: Any, source: Source) -> str:
+    def expression(self, field: Any, source: PythonSource) -> str:
         """Python for the value, from the variables of a compiled reader."""
         return field.name  # type: ignore[no-any-return]
 
@@ -102,7 +102,7 @@ class _Known(InRecord):
     def default(self, field: Any) -> str:
         return _quoted(field.i2s[field.default])
 
-    def expression(self, field: Any, source: Source) -> str:
+    def expression(self, field: Any, source: PythonSource) -> str:
         return f"{source.name(field.i2s, 'names')}[{field.name}]"
 
     def value(self, field: Any, values: dict[str, Any]) -> Any:
@@ -128,7 +128,7 @@ class _Address(InRecord):
     def default(self, field: Any) -> str:
         return '""'
 
-    def expression(self, field: Any, source: Source) -> str:
+    def expression(self, field: Any, source: PythonSource) -> str:
         return f"{source.name(SOCKET_ADDRESSES, 'addresses')}[{field.name}_raw]"
 
     def value(self, field: Any, values: dict[str, Any]) -> Any:
@@ -157,7 +157,7 @@ class _Items(InRecord):
     def default(self, field: Any) -> str:
         return "()"
 
-    def expression(self, field: Any, source: Source) -> str:
+    def expression(self, field: Any, source: PythonSource) -> str:
         return f"tuple({field.name})"
 
     def value(self, field: Any, values: dict[str, Any]) -> Any:

@@ -21,10 +21,11 @@ COMMAND = "scapy-chitchat wireshark generate"
 UNSEEN = {"unusual-blocks"}
 """Findings that a dissector cannot make: this one takes a compressor."""
 
-ANSWERS = [
+ANSWERED_NUMBERS = [
     [int(kind) for kind, layer in layers.MESSAGES.items() if layer in pair]
     for pair in sorted(layers.ANSWERS, key=lambda pair: [layer.__name__ for layer in pair])
 ]
+"""Which type of message is answered by which, as numbers."""
 
 CHITCHAT = Description(
     name="Chitchat",
@@ -35,7 +36,7 @@ CHITCHAT = Description(
     written_by=f"`{COMMAND}` of scapy-chitchat {__version__}",
     parts=PARTS,
     codes={code: (known.severity, known.text) for code, known in CODES.items() if code not in UNSEEN},
-    constants={"NEAR_DATAGRAM_LIMIT": NEAR_DATAGRAM_LIMIT, "ANSWERS": ANSWERS},
+    constants={"NEAR_DATAGRAM_LIMIT": NEAR_DATAGRAM_LIMIT, "ANSWERS": ANSWERED_NUMBERS},
     checks={
         layers.NodeDigest: ["node_id", "generation_id", "ip_version", "port"],
         layers.NodeOp: ["node_id", "node_id_len", "last_gc_version", "from_version_excluded"],

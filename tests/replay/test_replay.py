@@ -383,11 +383,14 @@ def test_a_stopped_replay_says_what_it_sent(sink: Sink, stop: signal.Signals) ->
     command = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "replay"]
     options = ["--to", sink.text, "--loop", "0", "--rate", "500", str(THREE)]
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    sink.socket.settimeout(PATIENCE)
-    for _ in range(20):
-        sink.socket.recv(65536)
-    process.send_signal(stop)
-    out, _ = process.communicate(timeout=PATIENCE)
+    try:
+        sink.socket.settimeout(PATIENCE)
+        for _ in range(20):
+            sink.socket.recv(65536)
+        process.send_signal(stop)
+        out, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert out.startswith("sent ")
 
