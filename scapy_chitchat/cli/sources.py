@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
 from copy import copy
 
 from scapy_chitchat.capture import CaptureError, CaptureFile, Counters, Frame, expand, in_order, nothing_readable
@@ -49,9 +48,6 @@ class Sources:
                 sys.stdout.flush()
                 complain(str(error))
             self.failed |= nothing_readable(self.counters, before)
-
-    def _bar(self, frames: CaptureFile) -> AbstractContextManager[Progress]:
-        return progress_bar(frames.name, frames.size or 0, silent=self.silent)
 
     def show_progress(self) -> None:
         """Show how far it has come; to be called now and then."""
