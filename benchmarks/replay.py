@@ -70,7 +70,7 @@ def carried(capture: Path) -> tuple[set[Any], dict[Any, dict[str, Any]]]:
         message: Any = captured.message
         members |= {identity(entry) for entry in getattr(message, "digest", ())}
         for op in getattr(message, "delta", ()):
-            if hasattr(op, "node_id"):
+            if hasattr(op, "gossip_advertise_addr"):
                 section = keys.setdefault(identity(op), {})
             elif hasattr(op, "key") and section.get(op.key, ("", 0))[1] < op.version:
                 section[op.key] = (op.value, op.version, op.status)
