@@ -34,16 +34,15 @@ from scapy_chitchat.capture.links import link_header
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.records.classes import Message
 from scapy_chitchat.records.sections import digest_of
-from scapy_chitchat.replay.rewrite import (
-    UNCHANGED,
-    RewriteError,
-    Rewriter,
-    Rewriting,
-)
+from scapy_chitchat.replay.reach import any_elsewhere, named, tells_elsewhere
+from scapy_chitchat.replay.rewrite import UNCHANGED, RewriteError, Rewriter, Rewriting
 from scapy_chitchat.wire.headers import ANSWERED_BY, type_of
 
 REFUSED = "refused"
 """What a message that no node takes counts as, instead of its type."""
+
+NAMES_ELSEWHERE = "naming addresses that are not on this machine"
+"""Why a message is kept back that would have a node gossip to other machines."""
 
 READY_SECONDS = 0.02
 """A message is prepared while the next one is not due within this time."""
@@ -209,8 +208,12 @@ class Messages:
         passes: int = 1,
         ports: Iterable[int] = (),
         skip_refused: bool = False,
+        stays_here: bool = False,
     ) -> None:
-        """``passes``: how often, 0 for without end. ``skip_refused``: leave out what a node refuses."""
+        """``passes``: how often, 0 for without end. ``skip_refused``: leave out what a node refuses.
+
+        ``stays_here``: keep back what names, once rewritten, addresses that are not on this machine (see reach.py).
+        """
         self.files = list(files)
         self.pace = pace
         self.tally = Tally()
@@ -220,10 +223,11 @@ class Messages:
         self._passes = passes
         self._filter = MessageFilter(tuple(ports))
         self._skip_refused = skip_refused
+        self._stays_here = stays_here
         self._clock = _Clock(pace)
         self._link = b""
         # the type stands in the header: where nothing else is asked for, nothing else is read
-        self._reads = bool(rewriting or choice.sender or skip_refused)
+        self._reads = bool(rewriting or choice.sender or skip_refused or stays_here)
         self._passes_are_alike = not (rewriting.new_generation or rewriting.heartbeat_offset or rewriting.fill_gaps)
 
     @property
@@ -284,12 +288,20 @@ class Messages:
         kind = message.type if message else REFUSED
         if self._types and kind not in self._types:
             return None
-        if message is None:
-            if self._skip_refused:
-                self.tally.skipped["refused by nodes"] += 1
-                return None
-            return datagram.data, REFUSED
-        return self._rewritten(message, datagram.data)
+        if message is None and self._skip_refused:
+            self.tally.skipped["refused by nodes"] += 1
+            return None
+        if self._stays_here and self._names_elsewhere(captured):
+            self.tally.skipped[NAMES_ELSEWHERE] += 1
+            return None
+        return (datagram.data, REFUSED) if message is None else self._rewritten(message, datagram.data)
+
+    def _names_elsewhere(self, captured: CapturedMessage) -> bool:
+        """Whether the message would have a node gossip to another machine, once it is rewritten."""
+        if captured.error:
+            return tells_elsewhere(captured.error)
+        nodes = named(captured.message)
+        return any_elsewhere(map(self._rewriter.new_id, nodes) if self._rewriter else nodes)
 
     def _rewritten(self, message: Message, data: bytes) -> tuple[bytes, str] | None:
         if self._rewriter is None:
