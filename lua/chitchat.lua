@@ -12,7 +12,8 @@
 local PROTOCOL = Proto("Chitchat", "Chitchat Gossip")
 local HAS_STREAMS = true
 local DEFAULT_PORTS = "7280,7282,10000"
-local NEAR_DATAGRAM_LIMIT = 60000
+local HEADER_SIZE = 4
+local DIGEST_NEAR_LIMIT = 58956
 local ANSWERS = { { 0, 3 }, { 0, 1 }, { 1, 2 } }
 
 -- What values are called.
@@ -108,7 +109,7 @@ finding("version-order", "ERROR", "The versions of a section's key-values do not
 finding("trailing-bytes", "WARN", "Bytes behind the message: a node ignores them.")
 finding("duplicate-digest", "WARN", "A node is twice in the digest: a reader keeps the last entry.")
 finding("unsorted-digest", "NOTE", "The digest is not in ascending order of identities: no node wrote it.")
-finding("near-datagram-limit", "WARN", "Near the 65,507 bytes of a datagram: when the digest alone does not fit, a node's gossip fails.")
+finding("digest-near-limit", "WARN", "The digest nearly fills a datagram: it is never cut, and one that does not fit cannot be sent at all.")
 finding("non-ascii-key", "WARN", "A key that starts with a non-ASCII character: nodes up to 0.13 panic on it and fall silent.")
 finding("lowered-max-version", "WARN", "A SetMaxVersion below a version before it in its section: nodes up to 0.13 panic on it and fall silent.")
 finding("reset", "NOTE", "A section from version 0 behind garbage collection: a reader whose copy is older drops it and starts over.")
@@ -1779,6 +1780,9 @@ local function read_items(reader, list, count)
   if not done then
     error(trouble, 0)
   end
+  if not reader.stream then
+    message.ends[list.name] = reader.at
+  end
 end
 
 -- How many items of a list, or of one kind in it, were read; nil when the list was not read at all.
@@ -1805,10 +1809,10 @@ local function read_message(read, tvb, pinfo, tree)
   local size = tvb:len()
   local captured_short = tvb:reported_len() > size
   local message = {
-    bytes = size > 0 and tvb:raw(0, size) or "", size = size, pinfo = pinfo,
+    bytes = size > 0 and tvb:raw(0, size) or "", pinfo = pinfo,
     cut = captured_short or pinfo.in_error_pkt, -- an ICMP error quotes the start of what it is about
     root = tree:add(PROTOCOL, tvb:range(0, size)), parent = tree, visible = tree.visible,
-    values = {}, tallies = {}, remarks = {}, budget = MOST_TREE_ITEMS,
+    values = {}, tallies = {}, ends = {}, remarks = {}, budget = MOST_TREE_ITEMS,
   }
   local reader = {
     message = message, bytes = message.bytes, tvb = tvb, at = 0, stop = size, tree = message.root, values = message.values,
@@ -1971,6 +1975,7 @@ local function read_blocks(reader, blocks)
     end
     error(trouble, 0)
   end
+  reader.message.ends[held.list.name] = reader.at
   return held
 end
 
@@ -2138,8 +2143,12 @@ local function check_message(message)
   local out = message.delta and message.delta.trouble
   if out then
     refuse(message, out.code, out.item, out.detail)
-  elseif message.size >= NEAR_DATAGRAM_LIMIT then
-    remark(message, "near-datagram-limit", nil, "it has %d bytes", message.size)
+    return
+  end
+  local size = (message.ends.digest or HEADER_SIZE) - HEADER_SIZE
+  if size > DIGEST_NEAR_LIMIT then
+    local entries = counted(message, "digest") -- nil where streams are not decompressed
+    remark(message, "digest-near-limit", nil, "%d bytes%s", size, entries and ", entries: " .. entries or "")
   end
 end
 

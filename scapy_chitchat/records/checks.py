@@ -22,7 +22,7 @@ from scapy_chitchat.records.makers import Decoded, item_bytes
 from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from scapy_chitchat.wire import layers
 from scapy_chitchat.wire.headers import HEADER_SIZE
-from scapy_chitchat.wire.protocol import NEAR_DATAGRAM_LIMIT, STREAM_LIMIT
+from scapy_chitchat.wire.protocol import DIGEST_NEAR_LIMIT, STREAM_LIMIT
 
 
 class Code(NamedTuple):
@@ -58,8 +58,9 @@ CODES: dict[str, Code] = {
         "note",
         "A node would have cut or compressed the stream otherwise: no node wrote it, or one with another libzstd.",
     ),
-    "near-datagram-limit": Code(
-        "warning", "Near the 65,507 bytes of a datagram: when the digest alone does not fit, a node's gossip fails."
+    "digest-near-limit": Code(
+        "warning",
+        "The digest nearly fills a datagram: it is never cut, and one that does not fit cannot be sent at all.",
     ),
     "non-ascii-key": Code(
         "warning", "A key that starts with a non-ASCII character: nodes up to 0.13 panic on it and fall silent."
@@ -124,8 +125,8 @@ def refusal(error: DecodeError) -> Finding:
 def remarks(decoded: Decoded, data: bytes) -> Iterator[Finding]:
     """The findings of a message that a node takes."""
     message, end, streams = decoded
-    if len(data) >= NEAR_DATAGRAM_LIMIT:
-        yield finding("near-datagram-limit", 0, f"it has {len(data):,} bytes")
+    if len(data) > DIGEST_NEAR_LIMIT:
+        yield from _size_remark(decoded)
     yield from _digest_remarks(digest_of(message), message.version)
     yield from _delta_remarks(delta_of(message))
     for stream in streams:
@@ -133,6 +134,15 @@ def remarks(decoded: Decoded, data: bytes) -> Iterator[Finding]:
             yield finding("unusual-blocks", stream.start, f"the blocks of {stream.field.holds}")
     if end < len(data):
         yield finding("trailing-bytes", end, f"there are {len(data) - end:,}")
+
+
+def _size_remark(decoded: Decoded) -> Iterator[Finding]:
+    """Only the digest counts: a node fills its deltas up to the limit on purpose."""
+    digest = digest_of(decoded.message)
+    in_blocks = [stream.end - stream.start for stream in decoded.streams if stream.field.holds == "digest"]
+    size = in_blocks[0] if in_blocks else _V0_DIGEST_START - HEADER_SIZE + _size(digest)
+    if size > DIGEST_NEAR_LIMIT:
+        yield finding("digest-near-limit", HEADER_SIZE, f"{size:,} bytes, entries: {len(digest):,}")
 
 
 def _digest_remarks(digest: Sequence[NodeDigest], version: int) -> Iterator[Finding]:

@@ -436,6 +436,9 @@ local function read_items(reader, list, count)
   if not done then
     error(trouble, 0)
   end
+  if not reader.stream then
+    message.ends[list.name] = reader.at
+  end
 end
 
 -- How many items of a list, or of one kind in it, were read; nil when the list was not read at all.
@@ -462,10 +465,10 @@ local function read_message(read, tvb, pinfo, tree)
   local size = tvb:len()
   local captured_short = tvb:reported_len() > size
   local message = {
-    bytes = size > 0 and tvb:raw(0, size) or "", size = size, pinfo = pinfo,
+    bytes = size > 0 and tvb:raw(0, size) or "", pinfo = pinfo,
     cut = captured_short or pinfo.in_error_pkt, -- an ICMP error quotes the start of what it is about
     root = tree:add(PROTOCOL, tvb:range(0, size)), parent = tree, visible = tree.visible,
-    values = {}, tallies = {}, remarks = {}, budget = MOST_TREE_ITEMS,
+    values = {}, tallies = {}, ends = {}, remarks = {}, budget = MOST_TREE_ITEMS,
   }
   local reader = {
     message = message, bytes = message.bytes, tvb = tvb, at = 0, stop = size, tree = message.root, values = message.values,

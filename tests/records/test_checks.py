@@ -58,7 +58,7 @@ EXAMPLES = {
         raw(ChitchatAck(delta_blocks=[Block(type=1, data=zstandard.compress(bytes(NODE))), Block(type=0)])),
         4,
     ),
-    "near-datagram-limit": (raw(ChitchatSyn(digest=[NodeDigest(node_id="x" * 60000)])), 0),
+    "digest-near-limit": (raw(ChitchatSyn(digest=[NodeDigest(node_id="x" * 60000)])), 4),
     "non-ascii-key": (raw(ChitchatAck(delta=[NODE, KeyValueOp(key="é")])), len(bytes(NODE))),
     "lowered-max-version": (
         raw(ChitchatAck(delta=[NODE, KeyValueOp(key="k", version=5), SetMaxVersionOp(max_version=3)])),

@@ -16,6 +16,7 @@ from scapy_chitchat import (
     ChitchatAck,
     ChitchatBadCluster,
     ChitchatSyn,
+    ChitchatSynAck,
     KeyValueOp,
     NodeDigest,
     NodeOp,
@@ -120,7 +121,8 @@ def special_messages() -> dict[str, bytes]:
         ),
         "NUL": bytes(Chitchat() / ChitchatAck(delta=[node, KeyValueOp(key="\0", value="a\0b\nc\x1b[2J\u202e")])),
         "trailing": bytes(Chitchat() / ChitchatBadCluster()) + b"more",
-        "near limit": bytes(Chitchat() / ChitchatBadCluster()) + bytes(60000),
+        "large with little digest": bytes(Chitchat() / ChitchatBadCluster()) + bytes(60000),
+        **digests_around_the_limit(),
         "surrogate": bytes(Chitchat() / ChitchatSyn(cluster_id="\udced\udca0\udc80")),
         "overlong": bytes(Chitchat() / ChitchatSyn(cluster_id="\udcc0\udc80")),
         "too many": bytes(Chitchat() / ChitchatSyn(digest_count=65535, digest=entries)),
@@ -128,6 +130,25 @@ def special_messages() -> dict[str, bytes]:
             Chitchat() / ChitchatAck(delta_blocks=[Block(type=2), Block(type=1), Block(type=0)])
         ),
     }
+
+
+def digests_around_the_limit() -> dict[str, bytes]:
+    """Digests of 58,956 and 58,957 bytes, in V0, and in V1 with an odd last block."""
+    messages = {}
+    for size in (58_956, 58_957):
+        name = "x" * (size - 2 - len(bytes(NodeDigest(node_id=""))))
+        messages[f"V0, {size}"] = bytes(Chitchat() / ChitchatSyn(digest=[NodeDigest(node_id=name)]))
+        entry = bytes(NodeDigest(node_id=name[: -3 * 4 + 1]))
+        pieces = [entry[at : at + 16384] for at in range(0, len(entry), 16384)]
+        blocks = [*(Block(type=2, data=piece) for piece in pieces), Block(type=0)]
+        messages[f"V1, {size}"] = bytes(Chitchat(version=1) / ChitchatSynAck(digest_blocks=blocks))
+    return messages
+
+
+def test_the_digests_around_the_limit_are_on_both_sides_of_it() -> None:
+    codes = {name: [each.code for each in findings(data)] for name, data in digests_around_the_limit().items()}
+    near = {name for name, found in codes.items() if "digest-near-limit" in found}
+    assert near == {name for name in codes if name.endswith("58957")}
 
 
 @every_tshark
