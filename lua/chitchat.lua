@@ -75,6 +75,7 @@ local F = {
   set_max_version_op_max_version = ProtoField.uint64("chitchat.set_max_version_op.max_version", "Max version"),
   malformed_load = ProtoField.bytes("chitchat.malformed.load", "Bytes that cannot be read"),
   trailing_data = ProtoField.bytes("chitchat.trailing_data", "Bytes behind the message"),
+  finding_detail = ProtoField.string("chitchat.finding.detail", "Detail"),
   response_in = ProtoField.framenum("chitchat.response_in", "Response in", base.NONE, frametype.RESPONSE),
   response_to = ProtoField.framenum("chitchat.response_to", "Response to", base.NONE, frametype.REQUEST),
   response_time = ProtoField.relative_time("chitchat.response_time", "Response time"),
@@ -88,7 +89,7 @@ local function finding(code, severity, text)
   local is_error = severity == "ERROR"
   local group = is_error and expert.group.MALFORMED or expert.group.PROTOCOL
   local registered = ProtoExpert.new(name, text, group, expert.severity[severity])
-  EXPERTS[code] = { expert = registered, text = text, is_error = is_error }
+  EXPERTS[code] = { expert = registered, is_error = is_error }
 end
 finding("too-short", "ERROR", "Fewer bytes than a header has: a node drops the message.")
 finding("bad-magic", "ERROR", "Not the magic number of chitchat: a node drops the message.")
@@ -1486,14 +1487,15 @@ end
 -- Findings
 ---------------------------------------------------------------------------------------------------------------------------
 
--- EXPERTS (generated): the ProtoExpert and the text of each finding code.
+-- EXPERTS (generated): the ProtoExpert of each finding code.
 
--- Puts a finding on an item of the tree.
+-- Puts a finding on an item of the tree. What is special about this one stands below it: Wireshark groups by text.
 local function report(message, code, item, detail)
-  local finding = EXPERTS[code]
-  local text = detail and finding.text .. " Here: " .. detail .. "." or finding.text
   local on = item or message.root
-  on:add_proto_expert_info(finding.expert, text)
+  on:add_proto_expert_info(EXPERTS[code].expert)
+  if detail then
+    on:add(F.finding_detail, detail):set_generated(true)
+  end
 end
 
 -- What makes a node refuse the message. Only the first thing counts: a node stops there.
@@ -1823,7 +1825,7 @@ local function read_message(read, tvb, pinfo, tree)
     show_rest(reader)
   elseif reader.at < size then
     local rest = add(message.root, F.trailing_data, tvb(reader.at, size - reader.at))
-    remark(message, "trailing-bytes", rest, "there are %d", size - reader.at)
+    remark(message, "trailing-bytes", rest, "%d bytes", size - reader.at)
   end
   if captured_short and message.trouble ~= "cut" then
     report(message, "cut", nil, format("%d bytes were captured", size))

@@ -31,7 +31,7 @@ class Code(NamedTuple):
     severity: str
     """``error``: a node refuses the message; ``warning`` or ``note``: it takes it."""
     text: str
-    """What it means for a node, in one sentence."""
+    """What it means for a node, in one sentence: the same for every message, so that findings can be grouped by it."""
 
 
 CODES: dict[str, Code] = {
@@ -89,20 +89,23 @@ class Finding(NamedTuple):
     offset: int
     """The byte it is about: of the message, or of the decompressed bytes of the field that ``stream`` names."""
     text: str
+    """What it means for a node: that of the code."""
     stream: str | None = None
+    detail: str = ""
+    """What is special about this one: values, names, numbers."""
 
     def as_dict(self) -> JsonObject:
-        """The finding as in JSON; ``stream`` only where there is one."""
+        """The finding as in JSON; ``detail`` and ``stream`` only where there is one."""
         found = {"code": self.code, "severity": self.severity, "offset": self.offset, "text": self.text}
+        if self.detail:
+            found["detail"] = self.detail
         return {**found, "stream": self.stream} if self.stream else found
 
 
 def finding(code: str, offset: int, detail: str = "", stream: str | None = None) -> Finding:
     """A finding with the table's severity and text, and what is special about this one."""
     known = CODES[code]
-    where = f" (at byte {offset} of the decompressed {stream})" if stream else ""
-    text = f"{known.text} Here: {detail}{where}." if detail else f"{known.text}{where}"
-    return Finding(code, known.severity, offset, text, stream)
+    return Finding(code, known.severity, offset, known.text, stream, detail)
 
 
 def findings(data: bytes, *, limit: int = STREAM_LIMIT) -> list[Finding]:
@@ -133,7 +136,7 @@ def remarks(decoded: Decoded, data: bytes) -> Iterator[Finding]:
         if data[stream.start : stream.end] != stream.field.encode(stream.held):
             yield finding("unusual-blocks", stream.start, f"the blocks of {stream.field.holds}")
     if end < len(data):
-        yield finding("trailing-bytes", end, f"there are {len(data) - end:,}")
+        yield finding("trailing-bytes", end, f"{len(data) - end:,} bytes")
 
 
 def _size_remark(decoded: Decoded) -> Iterator[Finding]:

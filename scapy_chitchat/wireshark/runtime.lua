@@ -142,14 +142,15 @@ end
 -- Findings
 ---------------------------------------------------------------------------------------------------------------------------
 
--- EXPERTS (generated): the ProtoExpert and the text of each finding code.
+-- EXPERTS (generated): the ProtoExpert of each finding code.
 
--- Puts a finding on an item of the tree.
+-- Puts a finding on an item of the tree. What is special about this one stands below it: Wireshark groups by text.
 local function report(message, code, item, detail)
-  local finding = EXPERTS[code]
-  local text = detail and finding.text .. " Here: " .. detail .. "." or finding.text
   local on = item or message.root
-  on:add_proto_expert_info(finding.expert, text)
+  on:add_proto_expert_info(EXPERTS[code].expert)
+  if detail then
+    on:add(F.finding_detail, detail):set_generated(true)
+  end
 end
 
 -- What makes a node refuse the message. Only the first thing counts: a node stops there.
@@ -479,7 +480,7 @@ local function read_message(read, tvb, pinfo, tree)
     show_rest(reader)
   elseif reader.at < size then
     local rest = add(message.root, F.trailing_data, tvb(reader.at, size - reader.at))
-    remark(message, "trailing-bytes", rest, "there are %d", size - reader.at)
+    remark(message, "trailing-bytes", rest, "%d bytes", size - reader.at)
   end
   if captured_short and message.trouble ~= "cut" then
     report(message, "cut", nil, format("%d bytes were captured", size))

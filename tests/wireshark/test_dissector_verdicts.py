@@ -157,6 +157,25 @@ def test_findings_that_few_messages_have(tshark: Tshark, tmp_path: Path) -> None
 
 
 @every_tshark
+def test_texts_are_the_same_for_every_message_and_details_stand_in_a_field(tshark: Tshark, tmp_path: Path) -> None:
+    messages = list(special_messages().values())
+    capture = write_capture(tmp_path / "special.pcap", messages)
+    fields = ("-e", "_ws.expert.message", "-e", "chitchat.finding.detail")
+    lines = tshark.run(capture, "-T", "fields", "-E", "aggregator=|", *fields).split("\n")
+    details = 0
+    for data, line in zip(messages, lines, strict=False):
+        seen = [each for each in findings(data, limit=LIMIT) if each.code not in UNSEEN]
+        texts, shown = (cell.split("|") if cell else [] for cell in line.split("\t"))
+        ours = [
+            text for text in texts if text != "Trailing stray characters"
+        ]  # Wireshark's own word on a NUL in a text
+        assert sorted(ours) == sorted(each.text for each in seen)
+        assert len(shown) == len([each for each in seen if each.detail])
+        details += len(shown)
+    assert details >= 20
+
+
+@every_tshark
 def test_a_capture_that_cuts_messages_gives_no_verdict_about_the_rest(tshark: Tshark, tmp_path: Path) -> None:
     entries = [NodeDigest(node_id=f"n{index}") for index in range(9)]
     data = [bytes(Chitchat() / ChitchatSyn(digest=entries, cluster_id="prod")), bytes(Chitchat() / ChitchatAck())]
