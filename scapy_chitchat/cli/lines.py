@@ -170,9 +170,10 @@ class LinePrinter:
             for each in captured.findings:
                 place = f"{each.stream} " if each.stream else ""
                 where = f"{place}byte {each.offset}"
+                detail = f" Here: {each.detail}." if each.detail else ""
                 print(
                     f"        {self._paint(each.severity, SEVERITY_COLOURS[each.severity])} {each.code} ({where}): "
-                    f"{printable(each.text)}"
+                    f"{printable(each.text + detail)}"
                 )
         if self.verbose:
             for tunnel in captured.tunnel:

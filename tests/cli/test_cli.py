@@ -242,7 +242,7 @@ def test_a_refused_message_shows_what_was_read_and_why(tmp_path: Path) -> None:
     path = strange_capture(tmp_path / "strange.pcap")
     refused = json.loads(run("read", "--json", path).stdout.splitlines()[2])
     assert refused["error"]["code"] == "string-short"
-    assert list(refused["error"]) == ["code", "offset", "text"]
+    assert list(refused["error"]) == ["code", "offset", "text", "detail"]
     assert refused["type"] == "Syn"
     assert [each["code"] for each in refused["findings"]] == ["string-short"]
     assert len(run("read", "--findings", path).stdout.splitlines()) == 2
