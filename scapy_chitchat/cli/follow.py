@@ -107,7 +107,7 @@ class _Ladder:
         )
         there = [(each, each.time - step.owner_time) for each in step.rungs if each.time is not None]
         longest = max([taken for _, taken in there], default=0)
-        width = max((len(printable(each.observer.node_id)) for each in step.rungs), default=0)
+        width = max((len(self._name(each)) for each in step.rungs), default=0)
         for each, taken in there:
             bar = "━" * max(1, round(WIDTH * max(taken, 0) / longest)) if longest > 0 else "━"
             self._line(width, each, f"{taken / SECOND:+.3f} s", bar, "green")
@@ -125,9 +125,15 @@ class _Ladder:
             return f"{counted(there, 'observer')} had it, {behind} did not"
         return f"{counted(there, 'observer')}, all had it after {longest / SECOND:.3f} s"
 
+    def _name(self, rung: Rung) -> str:
+        """The observer, with its run where there are several of that node_id."""
+        node_id, name = rung.observer.node_id, printable(rung.observer.node_id)
+        runs = [each.observer for each in self.step.rungs] + [self.step.subject]
+        several = sum(each.node_id == node_id for each in runs) > 1
+        return f"{name} of {run_text(rung.observer.generation_id)}" if several else name
+
     def _line(self, width: int, rung: Rung, said: str, more: str, style: str) -> None:
-        name = printable(rung.observer.node_id)
-        self.out.print(f"  {name:<{width}}  {said:>10}  {more}", markup=False, style=style, soft_wrap=True)
+        self.out.print(f"  {self._name(rung):<{width}}  {said:>10}  {more}", markup=False, style=style, soft_wrap=True)
 
 
 COMMAND = Command(

@@ -128,7 +128,12 @@ def _matches(pattern: str, name: str | None) -> bool:
 
 def _change(event: Event) -> str:
     earlier = f", was {_value(event.earlier)}" if event.earlier not in (UNSET, None) else ""
-    return f"{_text(event.key)} = {_value(event.value)} at version {event.version}{earlier}"
+    expires = ", to expire" if event.status == "DeleteAfterTtl" else ""
+    return f"{_text(event.key)} = {_value(event.value)} at version {event.version}{expires}{earlier}"
+
+
+def _ended(event: Event) -> str:
+    return "which expired; it was set at" if event.status == "DeleteAfterTtl" else "which was deleted at"
 
 
 def _value(value: object) -> str:
@@ -160,7 +165,7 @@ SENTENCES: dict[str, Callable[[Event], str]] = {
     "forgotten": lambda event: "has been forgotten",
     "changed": _change,
     "deleted": lambda event: f"{_text(event.key)} deleted at version {event.version}",
-    "collected": lambda event: f"{_text(event.key)} collected, it was deleted at version {event.version}",
+    "collected": lambda event: f"{_text(event.key)} collected, {_ended(event)} version {event.version}",
     "propagated": lambda event: (
         f"version {event.version} is everywhere after {event.seconds:.3f} s: first {_text(event.first)}, "
         f"last {_text(event.last)}"
@@ -174,7 +179,9 @@ SENTENCES: dict[str, Callable[[Event], str]] = {
     "not-captured": lambda event: f"read {counted(int(event.count or 0), 'message')} that the capture does not have",
     "oversized-answer": lambda event: f"read the Syn of {_text(event.to)}, but its answer fits no datagram",
     "silent": lambda event: f"said nothing for {event.seconds:.1f} s, {_who(event)}",
-    "bad-cluster": lambda event: f"told that it is of another cluster{_other(event)}",
+    "bad-cluster": lambda event: (
+        f"told by {_observer(event) or _text(event.to)} that it is of another cluster{_other(event)}"
+    ),
     "digest-near-limit": lambda event: (
         f"digest of {event.bytes} bytes with {event.entries} entries: soon no datagram holds it"
     ),
@@ -202,12 +209,13 @@ def _other(event: Event) -> str:
 
 def sentence(event: Event) -> str:
     """An event in words, without its time."""
-    subject = printable(event.node_id) if event.node_id is not None else ""
-    said = f"{subject} {SENTENCES[event.event](event)}".strip()
-    observer = event.observer
-    if observer is not None and (observer.node_id, observer.generation_id) != (event.node_id, event.generation_id):
-        return f"{said} [for {printable(observer.node_id)}]"
-    return said
+    subject = printable(event.node_id) if event.node_id is not None else "a node"
+    said = f"{subject} {SENTENCES[event.event](event)}"
+    return said if event.observer is None or event.event == "bad-cluster" else f"{said} [for {_observer(event)}]"
+
+
+def _observer(event: Event) -> str:
+    return printable(event.observer.node_id) if event.observer else ""
 
 
 def _shown_by(event: Event) -> tuple[object, ...]:
