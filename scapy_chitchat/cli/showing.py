@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
-from typing import Any
 
 from scapy_chitchat.capture import (
     CapturedMessage,
@@ -19,6 +18,7 @@ from scapy_chitchat.capture import (
 from scapy_chitchat.cli.lines import printer_for
 from scapy_chitchat.cli.options import MessageOptions, Reading
 from scapy_chitchat.cli.tables import Counts, Summary, print_stats
+from scapy_chitchat.records.base import JsonObject
 
 
 class Selection:
@@ -42,14 +42,14 @@ class Selection:
             and (not wish.findings or bool(captured.findings))
         )
 
-    def _cluster(self, captured: CapturedMessage, values: dict[str, Any]) -> str | None:
+    def _cluster(self, captured: CapturedMessage, values: JsonObject) -> str | None:
         pair = frozenset((captured.source, captured.destination))
         if "cluster_id" in values:
             self._clusters[pair] = values["cluster_id"]
         return self._clusters.get(pair)
 
 
-def _any_matches(pattern: str, values: dict[str, Any], name: str) -> bool:
+def _any_matches(pattern: str, values: JsonObject, name: str) -> bool:
     parts = (*values.get("digest", ()), *values.get("delta", ()))
     return any(fnmatchcase(part[name], pattern) for part in parts if part.get(name) is not None)
 
