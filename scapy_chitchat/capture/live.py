@@ -21,7 +21,9 @@ ANY = "any"
 RECEIVE_BUFFER = 128 * 1024 * 1024
 """Bytes that the kernel is asked to keep for us; a small message takes about 1 kB there, with its bookkeeping."""
 LARGEST_FRAME = 256 * 1024
+"""Bytes of a frame that are captured at the most: more than offloading network cards put together."""
 IDLE_SECONDS = 0.1
+"""Seconds that a read waits for a frame at the most."""
 
 ETHERNET, RAW_IP = 1, 101
 """Link types: of interfaces with Ethernet headers, and of all others, where we ask for IP packets."""

@@ -16,6 +16,7 @@ from scapy.fields import AnyField, Field
 from scapy.packet import Packet
 
 Row = TypeVar("Row")
+"""What a table says of a kind."""
 
 BareField: TypeAlias = Field[Any, Any]
 """A field without a condition around it. Scapy does not say of what type the values of a field are."""

@@ -140,6 +140,7 @@ def is_little_endian(each: BareField) -> bool:
 
 
 EnumKind = TypeVar("EnumKind", bound=ByteEnumField)
+"""A class of fields whose values have names."""
 
 
 class _Enum(LuaKind[EnumKind]):

@@ -31,6 +31,7 @@ CASE_PORT = 7281
 
 
 SILENCE = "no longer answers a Syn"
+"""How a target failed that neither panicked nor ended."""
 
 
 class CampaignFinding(msgspec.Struct):

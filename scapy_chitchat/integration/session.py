@@ -21,7 +21,9 @@ from scapy_chitchat.wire.layers import Chitchat
 RAW_IP = 101
 """The link type of frames that are IP packets."""
 MORE_FRAGMENTS = 1
+"""The flag of an IP fragment behind which others follow."""
 UDP_HEADER = 17
+"""IP's number for UDP."""
 
 
 class ChitchatSession(DefaultSession):

@@ -220,6 +220,7 @@ class Carried(NamedTuple):
 
 
 NOTHING_CARRIED = Carried()
+"""Of a list without sections, and of what opens one."""
 
 
 def carried_by(layer: type[Packet], of: ItemsField | None) -> Carried:

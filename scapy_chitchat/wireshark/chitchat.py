@@ -17,6 +17,7 @@ PARTS = Path(__file__).parent
 """Where the hand-written Lua is."""
 
 COMMAND = "scapy-chitchat wireshark generate"
+"""What writes the dissector."""
 
 UNSEEN = {"unusual-blocks"}
 """Findings that a dissector cannot make: this one takes a compressor."""
@@ -25,6 +26,7 @@ ANSWERS = [
     [int(kind) for kind, layer in layers.MESSAGES.items() if layer in pair]
     for pair in sorted(layers.ANSWERS, key=lambda pair: [layer.__name__ for layer in pair])
 ]
+"""Which type of message may be answered by which, by their numbers."""
 
 CHITCHAT = Description(
     name="Chitchat",
@@ -67,6 +69,7 @@ CHITCHAT = Description(
         "describe(message)",
     ],
 )
+"""What the dissector of chitchat is made from, besides the fields of the layers."""
 
 
 def dissector() -> str:
