@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from scapy_chitchat.capture import CaptureError as CaptureError
     from scapy_chitchat.capture import read_messages as read_messages
+    from scapy_chitchat.cluster import Cluster as Cluster
     from scapy_chitchat.described.conditions import ABSENT as ABSENT
     from scapy_chitchat.described.malformed import Malformed as Malformed
     from scapy_chitchat.described.unbuildable import UnbuildableError as UnbuildableError
@@ -47,6 +48,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "capture": ("CaptureError", "read_messages"),
+    "cluster": ("Cluster",),
     "described.conditions": ("ABSENT",),
     "described.malformed": ("Malformed",),
     "described.unbuildable": ("UnbuildableError",),

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Annotated, ClassVar
 
-import msgspec
 import typer
 
-from scapy_chitchat.cli.clusters import Detector, Feeding, Times, run_text
-from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, console, counted, hush_scapy
+from scapy_chitchat.cli.clusters import Detector, Feeding, Times, gaps, run_text
+from scapy_chitchat.cli.common import complain, console, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import SECOND, Clock
-from scapy_chitchat.cli.options import FILTERS, OUTPUT, Files, Json, Reading
+from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json
 from scapy_chitchat.cluster import Rung, Step
 from scapy_chitchat.net.text import printable
 
@@ -37,7 +38,7 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="The key; * and ? are wi
 
 
 @dataclass(frozen=True)
-class FollowOptions(Reading, Times, Detector):
+class FollowOptions(FileOptions, Times, Detector):
     """What ``follow`` takes beside the key and the files."""
 
     PANEL: ClassVar = FILTERS
@@ -52,23 +53,35 @@ class FollowOptions(Reading, Times, Detector):
 def follow(key: Key, files: Files, wish: FollowOptions) -> int:
     """Read the files and show the way of each version of the key. Gives the exit code."""
     hush_scapy()
-    feeding = Feeding(files, wish, wish.settings((key, wish.node or "*")), silent=True)
-    interrupted = False
+    feeding = Feeding(
+        files, wish, wish.settings(follow=(key, wish.node or "*"), follow_limit=wish.last + 1), silent=True
+    )
     try:
         for _ in feeding.events():
             pass
     except KeyboardInterrupt:
-        interrupted = True
         complain("interrupted: what follows is as of the last message read")
     steps = [each for each in feeding.cluster.followed() if not wish.cluster or each.cluster_id == wish.cluster]
     for step in steps[-wish.last :]:
         if wish.json:
-            sys.stdout.buffer.write(msgspec.json.encode(step) + b"\n")
+            sys.stdout.buffer.write(step.as_json() + b"\n")
         else:
             _Ladder(step, feeding.clock(wish.zone)).print()
-    if not steps and not interrupted and not feeding.sources.failed:
-        complain(feeding.nothing_found(f"of key {printable(key)}"))
-    return INTERRUPTED if interrupted else BAD_INPUT if feeding.sources.failed else 0
+    sys.stdout.flush()
+    if len(steps) > wish.last:
+        complain(f"only the last {counted(wish.last, 'version')}; --last shows more")
+    code = feeding.end("" if steps else f"nothing of key {key!r}")
+    for doubt in _doubts(feeding, key, wish):
+        complain(doubt)
+    return code
+
+
+def _doubts(feeding: Feeding, key: str, wish: FollowOptions) -> Iterator[str]:
+    """Of which nodes the key may have versions that nobody sent."""
+    for state in feeding.at(None, wish.cluster):
+        nodes = [each for each in state.nodes if fnmatchcase(each.node_id, wish.node or "*")]
+        for gap in gaps(nodes):
+            yield f"there may be later versions: {gap}"
 
 
 class _Ladder:
@@ -110,7 +123,7 @@ class _Ladder:
             return "no other node was there to have it"
         if behind:
             return f"{counted(there, 'observer')} had it, {behind} did not"
-        return f"all {counted(there, 'observer')} had it after {longest / SECOND:.3f} s"
+        return f"{counted(there, 'observer')}, all had it after {longest / SECOND:.3f} s"
 
     def _line(self, width: int, rung: Rung, said: str, more: str, style: str) -> None:
         name = printable(rung.observer.node_id)
@@ -128,6 +141,6 @@ An owner's change is first seen in its next Syn, so all times may be short by up
     examples=(
         "scapy-chitchat follow readiness capture.pcap",
         "scapy-chitchat follow readiness --node indexer-0 --last 3 capture.pcap",
-        "scapy-chitchat follow 'indexer.task:*' --json capture.pcap | jq '.rungs[] | select(.time == null)'",
+        "scapy-chitchat follow 'indexer.task:*' --json capture.pcap | jq '.observers[] | select(.time == null)'",
     ),
 )

@@ -13,13 +13,19 @@ import typer
 
 from scapy_chitchat.cli.common import is_coloured
 from scapy_chitchat.net.text import printable
+from scapy_chitchat.wire.protocol import MessageType
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage
     from scapy_chitchat.cli.options import Show
     from scapy_chitchat.records.base import JsonObject
 
-TYPE_COLOURS = {"Syn": "green", "SynAck": "cyan", "Ack": "blue", "BadCluster": "magenta"}
+TYPE_COLOURS = {
+    MessageType.Syn.name: "green",
+    MessageType.SynAck.name: "cyan",
+    MessageType.Ack.name: "blue",
+    MessageType.BadCluster.name: "magenta",
+}
 """The colour of a line by the type of its message."""
 
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": None}
@@ -95,6 +101,7 @@ _ABOUT_ALL: dict[str, Callable[[CapturedMessage], object]] = {
     "source": lambda captured: captured.source,
     "destination": lambda captured: captured.destination,
     "length": lambda captured: len(captured.data),
+    "tunnel": lambda captured: ", ".join(captured.tunnel),
     "error": lambda captured: captured.error.code if captured.error else "",
 }
 """What a column may have of any message, whatever its type."""
@@ -163,11 +170,14 @@ class LinePrinter:
             for each in captured.findings:
                 place = f"{each.stream} " if each.stream else ""
                 where = f"{place}byte {each.offset}"
+                detail = f" Here: {each.detail}." if each.detail else ""
                 print(
                     f"        {self._paint(each.severity, SEVERITY_COLOURS[each.severity])} {each.code} ({where}): "
-                    f"{printable(each.text)}"
+                    f"{printable(each.text + detail)}"
                 )
         if self.verbose:
+            for tunnel in captured.tunnel:
+                print(f"        in {tunnel}")
             from scapy_chitchat.wire.layers import Chitchat
 
             Chitchat(captured.data).show()

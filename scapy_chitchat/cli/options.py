@@ -19,6 +19,8 @@ OUTPUT, FILTERS = "Output", "Filters"
 
 MIB = 1024 * 1024
 """Bytes of a mebibyte, in which --stream-limit counts."""
+MOST_SKIPPED = 65507
+"""Bytes of a datagram that can be passed over at the most: all that it can have."""
 
 
 # --- what the values must be ---
@@ -115,8 +117,18 @@ class Reading:
     ports: Ports = field(default_factory=list)
     dedup: Annotated[
         bool,
-        typer.Option("--dedup", help="Drop IP packets captured twice (capturing on any)."),
+        typer.Option("--dedup", help="Drop messages captured twice (on any, in and outside of a tunnel)."),
     ] = False
+    skip_bytes: Annotated[
+        int,
+        typer.Option(
+            "--skip-bytes",
+            metavar="N",
+            min=0,
+            max=MOST_SKIPPED,
+            help="Pass over N bytes before each message, such as a signature.",
+        ),
+    ] = 0
     limit: Annotated[
         int,
         typer.Option(
@@ -131,6 +143,17 @@ class Reading:
     def stream_limit(self) -> int:
         """Bytes of a stream that are decompressed at the most."""
         return self.limit * MIB
+
+
+@dataclass(frozen=True)
+class FileOptions(Reading):
+    """How captures in files are read."""
+
+    PANEL: ClassVar = "Reading"
+    as_given: Annotated[
+        bool,
+        typer.Option("--as-given", help="Read the files in this order, not in that of their times."),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -194,3 +217,8 @@ class Show:
 @dataclass(frozen=True)
 class MessageOptions(Reading, Subjects, Show):
     """All that commands take that show messages one by one."""
+
+
+@dataclass(frozen=True)
+class ReadOptions(FileOptions, MessageOptions):
+    """All that commands take that show the messages of files."""

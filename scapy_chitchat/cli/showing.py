@@ -13,8 +13,10 @@ from scapy_chitchat.capture import (
     DatagramReader,
     Frame,
     MessageFilter,
+    notes,
     read_datagrams,
 )
+from scapy_chitchat.cli.common import complain
 from scapy_chitchat.cli.lines import printer_for
 from scapy_chitchat.cli.options import MessageOptions, Reading
 from scapy_chitchat.cli.tables import Counts, Summary, print_stats
@@ -38,7 +40,7 @@ class Selection:
             (not wish.cluster or self._cluster(captured, values) == wish.cluster)
             and (not wish.types or values.get("type") in wish.types)
             and (not wish.node or _any_matches(wish.node, values, "node_id"))
-            and (not wish.key or _any_matches(wish.key, values, "key"))
+            and (not wish.key or _has_key(wish.key, wish.node, values))
             and (not wish.findings or bool(captured.findings))
         )
 
@@ -47,6 +49,15 @@ class Selection:
         if "cluster_id" in values:
             self._clusters[pair] = values["cluster_id"]
         return self._clusters.get(pair)
+
+
+def _has_key(pattern: str, node: str, values: JsonObject) -> bool:
+    """Whether a key matches, of a node that matches as well where one is asked for."""
+    return any(
+        fnmatchcase(part["key"], pattern) and (not node or fnmatchcase(part["node_id"] or "", node))
+        for part in values.get("delta", ())
+        if "key" in part
+    )
 
 
 def _any_matches(pattern: str, values: JsonObject, name: str) -> bool:
@@ -84,6 +95,11 @@ class Output:
             seconds = time.perf_counter() - self._started
             print_stats(self.counters, self.counts, seconds, stderr=elsewhere, dropped=dropped)
 
+    def notes(self) -> None:
+        """What was lost, passed over or could not be read: a line each, whatever else was asked for."""
+        for line in notes(self.counters):
+            complain(line)
+
 
 def messages_in(
     frames: Iterable[Frame], output: Output, every_thousand: Callable[[], None] = lambda: None
@@ -102,7 +118,8 @@ def all_messages_in(
 ) -> Iterator[CapturedMessage]:
     """The messages in frames, read as it is wished."""
     reader = DatagramReader(counters, drop_duplicates=wish.dedup)
-    datagrams = read_datagrams(frames, reader, MessageFilter(frozenset(wish.ports)))
+    wanted = MessageFilter(frozenset(wish.ports), skip_bytes=wish.skip_bytes)
+    datagrams = read_datagrams(frames, reader, wanted)
     for number, datagram in enumerate(datagrams, 1):
         if number % 1000 == 0:
             every_thousand()

@@ -18,7 +18,7 @@ import typer
 from scapy_chitchat.capture import CapturedMessage, CaptureError, Frame
 from scapy_chitchat.capture.live import ANY, Interface
 from scapy_chitchat.capture.writing import CaptureWriter
-from scapy_chitchat.cli.common import BAD_INPUT, MOST, Failure, complain, counted, hush_scapy, stop_writing
+from scapy_chitchat.cli.common import BAD_INPUT, MOST, CommandFailed, complain, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.options import INTERFACE, MessageOptions, Write
 from scapy_chitchat.cli.showing import Output, messages_in
@@ -72,6 +72,7 @@ def sniff(capture: Capture, wish: MessageOptions) -> int:
         complain(f"the kernel dropped {counted(dropped, 'frame')}: they came faster than they could be shown")
     if not output.counts.messages and not code:
         complain(_nothing_seen(capture, wish, output))
+    output.notes()
     return code
 
 
@@ -124,9 +125,9 @@ def _open(capture: Capture, wish: MessageOptions) -> Interface:
     try:
         return Interface(capture.interface, ports)
     except CaptureError as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
     except PermissionError:
-        raise Failure(f"capturing needs the right to (CAP_NET_RAW): {_remedy(capture.interface)}") from None
+        raise CommandFailed(f"capturing needs the right to (CAP_NET_RAW): {_remedy(capture.interface)}") from None
 
 
 def _remedy(interface: str) -> str:
@@ -157,19 +158,17 @@ def _say_that_it_runs(capture: Capture) -> None:
 def _nothing_seen(capture: Capture, wish: MessageOptions, output: Output) -> str:
     """What to say when there was no message at all."""
     what = f"no chitchat messages on {capture.interface}"
-    if output.counters.old:
-        return f"{what}, but {counted(output.counters.old, 'datagram')} that may be of chitchat before 0.8"
     if capture.any_port:
         return f"{what}, in {counted(output.counters.datagrams, 'UDP datagram')}"
-    ports = " and ".join(map(str, sorted(wish.ports or UDP_PORTS)))
+    ports = ", ".join(map(str, sorted(wish.ports or UDP_PORTS)))
     return f"{what} from or to UDP port {ports}; --port names another, --any-port looks at all"
 
 
 COMMAND = Command(
     sniff,
     more="""
-What goes from or to ports 7280 and 10000 is looked at; --port names others, --any-port looks at all UDP. Fragments are
-put together. Stop it with Ctrl-C.
+What goes from or to ports 7280, 7282 and 10000 is looked at; --port names others, --any-port looks at all UDP.
+Fragments are put together. Stop it with Ctrl-C.
 """,
     examples=(
         "sudo scapy-chitchat sniff -i eth0",

@@ -1,43 +1,59 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The captures that are named on a command line, one after the other, with a bar where it takes long."""
+"""The captures that are named on a command line, as parts of one, with a bar where it takes long."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from copy import copy
 
-from scapy_chitchat.capture import CapturedMessage, CaptureError, CaptureFile, Counters
-from scapy_chitchat.cli.common import complain, counted, progress_bar
+from scapy_chitchat.capture import CaptureError, CaptureFile, Counters, Frame, expand, in_order, nothing_readable
+from scapy_chitchat.cli.common import CommandFailed, Progress, complain, counted, progress_bar
 from scapy_chitchat.net.text import printable
-
-Reader = Callable[[CaptureFile, Callable[[], None]], Iterator[CapturedMessage]]
-"""Gives the messages in frames, and calls from time to time what shows how far it has come."""
 
 
 class Sources:
-    """The messages of files; a bad file is complained of, and the next one read."""
+    """The frames of files; a bad file is complained of, and the next one read."""
 
-    def __init__(self, files: Sequence[str], counters: Counters, *, silent: bool) -> None:
-        """``silent``: nothing goes to standard output meanwhile, so that a progress bar disturbs nobody."""
-        self.files = files
+    def __init__(self, files: Sequence[str], counters: Counters, *, as_given: bool, silent: bool) -> None:
+        """Raises CommandFailed where a folder or a pattern has no captures.
+
+        ``as_given``: read in this order, not in that of their times. ``silent``: nothing goes to standard output
+        meanwhile, so that a progress bar disturbs nobody.
+        """
+        self.named = files
         self.counters = counters
         self.silent = silent
         self.failed = False
+        self._progress: tuple[CaptureFile, Progress] | None = None
+        try:
+            found = expand(files)
+        except CaptureError as error:
+            raise CommandFailed(str(error)) from None
+        self._files = found if as_given else in_order(found)
 
-    def each(self, read: Reader) -> Iterator[CapturedMessage]:
-        """Every message that ``read`` finds."""
-        for file in self.files:
+    def frames(self) -> Iterator[Frame]:
+        """Every frame of every file."""
+        for file in self._files:
+            before = copy(self.counters)
             try:
-                with CaptureFile(file) as frames, progress_bar(file, frames.size or 0, silent=self.silent) as progress:
-
-                    def tick(frames: CaptureFile = frames, reached: Callable[[int], None] = progress.reached) -> None:
-                        reached(frames.position())
-
-                    yield from read(frames, tick)
+                with (
+                    CaptureFile(file) as frames,
+                    progress_bar(frames.name, frames.size or 0, silent=self.silent) as bar,
+                ):
+                    self._progress = frames, bar
+                    yield from frames
             except CaptureError as error:
                 self.failed = True
                 sys.stdout.flush()
                 complain(str(error))
+            self.failed |= nothing_readable(self.counters, before)
+
+    def show_progress(self) -> None:
+        """Show how far it has come; to be called now and then."""
+        if self._progress:
+            frames, progress = self._progress
+            progress.reached(frames.position())
 
     def nothing_found(self, ports: Collection[int] = ()) -> str:
         """What to say when there was no message at all."""
@@ -46,12 +62,7 @@ class Sources:
             named = ", ".join(map(str, sorted(ports)))
             datagrams = counted(counters.datagrams, "UDP datagram")
             return f"nothing from or to port {named} among {datagrams}: leave out --port to see all"
-        what = f"no chitchat messages in {printable(', '.join(self.files))}"
-        if counters.unreadable_links and not counters.datagrams:
-            return f"{what}: link type {', '.join(map(str, sorted(counters.unreadable_links)))} cannot be read"
-        if counters.old:
-            old = counted(counters.old, "datagram")
-            return f"{what}, but {old} that may be of chitchat before 0.8, which had no magic number"
+        what = f"no chitchat messages in {printable(', '.join(self.named))}"
         if counters.datagrams:
             datagrams = counted(counters.datagrams, "UDP datagram")
             return f"{what}, but {datagrams}; if gossip is among them, name its port with --port"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from scapy_chitchat.net.text import printable
 from scapy_chitchat.records.checks import CODES
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from scapy_chitchat.capture import CapturedMessage, Counters
@@ -104,13 +106,41 @@ def _rows(counted: dict[tuple[str, str], _Sizes], most: int | None = None) -> li
     return rows
 
 
-def table(title: str, words: list[str], numbers: list[str], rows: list[list[str]]) -> Table:
-    """A table with columns of words, then of numbers."""
+def print_table(out: Console, title: str, words: list[str], numbers: list[str], rows: list[list[str]]) -> None:
+    """A table, however narrow the terminal: where it does not fit, all words of a row stand in one column.
+
+    No row is broken where no terminal is. A column of words without any is left out.
+    """
+    kept = [at for at in range(len(words)) if not at or any(row[at] for row in rows)]
+    rows = [[*(row[at] for at in kept), *row[len(words) :]] for row in rows]
+    words = [words[at] for at in kept]
+    numbers = [name.replace("_version", "_\nversion").replace(" ", "\n") for name in numbers]
+    made = table(title, words, numbers, rows)
+    needed = made.__rich_measure__(out, out.options.update(max_width=sys.maxsize)).maximum
+    if not out.is_terminal:
+        out.width = max(out.width, needed)
+    if needed > out.width:
+        made = table(title, words[:1], numbers, _stacked(rows, words), pad=0)
+    out.print(made)
+
+
+def _stacked(rows: list[list[str]], words: list[str]) -> list[list[str]]:
+    """The rows with all words in the first cell, a line each, called by the name of their column."""
+    stacked = []
+    for row in rows:
+        more = zip(words[1:], row[1:], strict=False)
+        lines = [row[0], *(f"  {name}: {cell}" for name, cell in more if cell)]
+        stacked.append(["\n".join(lines), *row[len(words) :]])
+    return stacked
+
+
+def table(title: str, words: list[str], numbers: list[str], rows: list[list[str]], pad: int = 1) -> Table:
+    """A table with columns of words, then of numbers. ``pad``: blanks at both sides of a column."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    made = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, pad))
     for name in words:
         made.add_column(name, overflow="fold")
     for name in numbers:

@@ -3,27 +3,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from scapy_chitchat.records.classes import Ack as Ack
 from scapy_chitchat.records.classes import DeltaItem as DeltaItem
 from scapy_chitchat.records.classes import KeyValueOp as KeyValueOp
 from scapy_chitchat.records.classes import NodeDigest as NodeDigest
+from scapy_chitchat.records.classes import NodeOp as NodeOp
 from scapy_chitchat.records.classes import Syn as Syn
 from scapy_chitchat.records.classes import SynAck as SynAck
 from scapy_chitchat.records.identity import ChitchatId as ChitchatId
-from scapy_chitchat.records.identity import id_of
 from scapy_chitchat.records.sections import sections
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage as CapturedMessage
 
 
+_identity: Callable[[NodeOp], tuple[str, int, str]] = attrgetter(*ChitchatId._fields)
+
+
 class Section(NamedTuple):
     """What a delta says of one run, as a reader takes it."""
 
-    subject: ChitchatId
+    subject: tuple[str, int, str]
+    """Its ChitchatId."""
     last_gc_version: int
     from_version_excluded: int
     key_values: Sequence[KeyValueOp]
@@ -35,5 +40,9 @@ def sections_of(delta: Sequence[DeltaItem]) -> Iterator[Section]:
     """The sections of a delta that a node takes."""
     for each in sections(delta):
         node, changes = each.node, each.changes
-        key_values = [change for change in changes if isinstance(change, KeyValueOp)]
-        yield Section(id_of(node), node.last_gc_version, node.from_version_excluded, key_values, each.reached)
+        key_values: Sequence[KeyValueOp]
+        if len(changes) == 1 and isinstance(changes[0], KeyValueOp):  # as nearly all are
+            key_values, reached = changes, changes[0].version  # type: ignore[assignment]
+        else:
+            key_values, reached = [change for change in changes if isinstance(change, KeyValueOp)], each.reached
+        yield Section(_identity(node), node.last_gc_version, node.from_version_excluded, key_values, reached)

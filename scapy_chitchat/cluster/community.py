@@ -169,12 +169,15 @@ class Community:
         for each in account.read:
             self.reads(observer, each)
         self._losses(observer, account)
+        for each in (*account.read, *account.lost):
+            each.table, each.sections = None, ()  # who waits for its answer holds it longer
 
     def _first(self, observer: Observer, heartbeat: int, answered: Delivered | None) -> None:
         """Nothing was counted before: of what was delivered, at most as much was read as the heartbeat allows.
 
         The heartbeat of a node that has just begun is 1; what waits at the address of its earlier run is lost.
         """
+        self.seen[observer.run].began = self.time, heartbeat
         observer.heartbeat = heartbeat
         observer.from_start = heartbeat <= (2 if answered is None else 1 + len(observer.inbox.waiting))
         observer.numbers[observer.run] = (heartbeat, 0, 0)
@@ -413,7 +416,7 @@ class Community:
 
     def _ladder(self, step: Step, subject: int | None, lacking: set[int]) -> Step:
         missing = [Rung(self.ids[run], None, self._why_behind(run, subject)) for run in sorted(lacking)]
-        return msgspec.structs.replace(step, rungs=[*step.rungs, *missing])
+        return msgspec.structs.replace(step, rungs=[*step.rungs, *missing], decimals=self.decimals)
 
     def _why_behind(self, run: int, subject: int | None) -> Why:
         """Why an observer has not the version that others have of a subject."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from scapy_chitchat.cluster._records import Ack, Section, Syn, SynAck, sections_of
@@ -28,7 +28,11 @@ _MOST_HELD = 1000
 
 
 class Cluster:
-    """What captured messages say about the clusters whose nodes sent them."""
+    """What captured messages say about the clusters whose nodes sent them.
+
+    Feed it a whole capture, or what an interface hears, in order of time; ask it at any moment. ``settings`` are those
+    of the nodes that no message shows.
+    """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
@@ -45,7 +49,16 @@ class Cluster:
         self._unanswered = Unanswered()
 
     def feed(self, message: CapturedMessage) -> list[Event]:
-        """Take one message, in the order of the capture; gives what it shows to have happened."""
+        """Take one message, in the order of the capture; gives what it shows to have happened.
+
+        A message that no node can read is passed over. For live use, where each event is wanted at once:
+
+            cluster = Cluster()
+            for message in read_messages("capture.pcap"):
+                for event in cluster.feed(message):
+                    if event.event == "dead":
+                        print(f"{event.node_id} is dead for {event.observer.node_id}")
+        """
         record = message.message
         if record is None:
             return []
@@ -187,6 +200,16 @@ class Cluster:
             self._unanswered.sent(sent, destination, self._communities[sent.cluster_id].interval)
         self._speakers.receiver(destination).inbox.put(sent)
 
+    def events(self, messages: Iterable[CapturedMessage]) -> Iterator[Event]:
+        """Take all of these messages; gives what happened, to the verdicts of the last round.
+
+        happened = Cluster().events(read_messages("capture.pcap"))
+        restarts = [event for event in happened if event.event == "restarted"]
+        """
+        for message in messages:
+            yield from self.feed(message)
+        yield from self.finish()
+
     def finish(self) -> list[Event]:
         """What is only known at the end of the capture: the verdicts of each node's last round."""
         for community in self._communities.values():
@@ -196,7 +219,14 @@ class Cluster:
         return self._happened()
 
     def at(self, time: int | None = None) -> list[ClusterState]:
-        """The clusters at ``time`` (nanoseconds; not before the last message; None: then). One a cluster_id."""
+        """The clusters as they are now, one a cluster_id.
+
+        ``time``: nanoseconds since the epoch up to which liveness is reckoned, not before the last message; None: then.
+
+            for state in cluster.at():
+                for node in state.nodes:
+                    print(state.cluster_id, node.node_id, node.run, node.max_version, node.complete)
+        """
         return [view(each, max(time or 0, self._time)) for each in self._communities.values()]
 
     def estimates(self) -> list[Estimates]:

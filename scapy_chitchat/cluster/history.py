@@ -21,27 +21,27 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from scapy_chitchat.cluster._records import KeyValueOp, Section
+import msgspec
+
+from scapy_chitchat.cluster._records import Section
 from scapy_chitchat.cluster.ranges import MOST, Ranges, subtract, upto, without
 
 NEVER = 2**64
 """Above every version."""
 
 
-class Version:
+class Version(msgspec.Struct, gc=False):
     """One version of a key, as it was sent."""
 
-    __slots__ = ("alive_at", "contested", "gone_at", "key", "since", "status", "value", "version")
-
-    def __init__(self, op: KeyValueOp, alive_at: int, since: int) -> None:
-        self.key = op.key
-        self.value = op.value
-        self.version = op.version
-        self.status = op.status
-        self.alive_at = alive_at
-        self.gone_at = NEVER
-        self.since = since
-        self.contested = False
+    key: str
+    value: str
+    version: int
+    status: str
+    alive_at: int
+    since: int
+    """When it was first sent here; nanoseconds."""
+    gone_at: int = NEVER
+    contested: bool = False
 
 
 class Extra(NamedTuple):
@@ -93,7 +93,7 @@ class History:
         for op in key_values:
             known = versions.get(op.version)
             if known is None:
-                self._insert(Version(op, as_of, time), fresh)
+                self._insert(Version(op.key, op.value, op.version, op.status, as_of, time), fresh)
             elif known.value != op.value or known.key != op.key or known.status != op.status:
                 if not known.contested:
                     contested.append(known)

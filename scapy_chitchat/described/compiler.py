@@ -36,7 +36,7 @@ from scapy_chitchat.described.fields import (
 )
 from scapy_chitchat.described.kinds import BareField, KindTable, place_of
 from scapy_chitchat.described.lists import FAST_READ_FAILED, ItemsField, StuckError
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.net.addresses import ADDRESS_SIZES
 
 ListReader = Callable[..., "tuple[list[Any], int]"]
@@ -54,10 +54,10 @@ class Maker(Protocol):
     joins_ports: bool
     """Whether the bytes of an address come with those of the port behind it."""
 
-    def expression(self, field: ItemsField, layer: type[Packet], source: Source) -> str:
+    def expression(self, field: ItemsField, layer: type[Packet], source: PythonSource) -> str:
         """Python for the item; the values are variables with the names of the fields."""
 
-    def address(self, field: AddressField, source: Source) -> str | None:
+    def address(self, field: AddressField, source: PythonSource) -> str | None:
         """Python for an address whose bytes are in ``ip_raw``; None where ``expression`` sees to it."""
 
 
@@ -104,7 +104,7 @@ class Run:
     an IPv4 address, and unpacks again where the IP version, which stands before it, says otherwise.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PythonSource) -> None:
         self.source = source
         self.offset = 0  # of the run, from the place where the code stands
         self._begin()
@@ -204,7 +204,7 @@ class Reading:
     of what was read, which stand behind all reading; ``streams`` the variables of streams, by the list that they hold.
     """
 
-    def __init__(self, source: Source, maker: Maker, fields: Sequence[AnyField], *, lenient: bool) -> None:
+    def __init__(self, source: PythonSource, maker: Maker, fields: Sequence[AnyField], *, lenient: bool) -> None:
         self.source = source
         self.maker = maker
         self.lenient = lenient
@@ -293,7 +293,7 @@ ITEM_READ: KindTable[Read] = KindTable(
 """How each kind of field of an item is read fast."""
 
 
-def _add_item(of: ItemsField, layer: type[Packet], source: Source, maker: Maker, lenient: bool) -> None:
+def _add_item(of: ItemsField, layer: type[Packet], source: PythonSource, maker: Maker, lenient: bool) -> None:
     """Code that reads one item of ``layer``, moves behind it and appends it to the list."""
     reading = Reading(source, maker, layer.fields_desc, lenient=lenient)
     for field in layer.fields_desc:
@@ -302,12 +302,12 @@ def _add_item(of: ItemsField, layer: type[Packet], source: Source, maker: Maker,
     source.add(f"_append({maker.expression(of, layer, source)})")
 
 
-def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Source:
+def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> PythonSource:
     """The source of the reader of ``field``'s items, and the names that it uses.
 
     A lenient reader takes any value: invalid UTF-8 as surrogate escapes, numbers that an enum does not have.
     """
-    source = Source()
+    source = PythonSource()
     # what is carried is in the variables that the section's own fields are read into, and no other item's are
     source.add(f"def read_list({', '.join(['_data', '_pos', '_count', *(f'{name}=None' for name in field.carried)])}):")
     source.depth = 1

@@ -127,7 +127,7 @@ class Generator:
             add('local is_error = severity == "ERROR"')
             add("local group = is_error and expert.group.MALFORMED or expert.group.PROTOCOL")
             add("local registered = ProtoExpert.new(name, text, group, expert.severity[severity])")
-            add("EXPERTS[code] = { expert = registered, text = text, is_error = is_error }")
+            add("EXPERTS[code] = { expert = registered, is_error = is_error }")
         for code, (severity, text) in self.of.codes.items():
             name = {"warning": "WARN"}.get(severity, severity.upper())
             add(f"finding({quoted(code)}, {quoted(name)}, {quoted(text)})")

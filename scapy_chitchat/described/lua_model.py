@@ -143,6 +143,7 @@ class Model:
         ):
             word = name.replace("malformed_", "malformed.")
             yield name, _protofield("bytes", f"{self.of.abbreviation}.{word}", label)
+        yield "finding_detail", _protofield("string", f"{self.of.abbreviation}.finding.detail", "Detail")
         for name, declaration in self.of.extra_fields:
             yield name, declaration % quoted(f"{self.of.abbreviation}.{name}")
 

@@ -20,7 +20,7 @@ from scapy_chitchat.described.facts import FACTS, codes_of
 from scapy_chitchat.described.fields import KnownByteField, as_is
 from scapy_chitchat.described.kinds import BareField, FieldValue, KindTable, place_of
 from scapy_chitchat.described.lists import VERSION, BlocksField, ItemsField
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.described.writers import ITEM_WRITE, Giver, ItemWriter, Write, Writing, write_fields
 
 TYPE = "type"
@@ -49,7 +49,7 @@ class MessageMaker(Maker, Giver, Protocol):
     def item_writers(self, field: ItemsField) -> Mapping[type, ItemWriter]:
         """The writers of what may stand in a list, by its class."""
 
-    def message(self, layer: type[Packet], version: int, source: Source, streams: str) -> str:
+    def message(self, layer: type[Packet], version: int, source: PythonSource, streams: str) -> str:
         """Python for a message, which ends at ``_pos``; values are variables, ``streams`` is Python for a tuple."""
 
 
@@ -125,7 +125,7 @@ def fields_in(layer: type[Packet], version: int) -> list[BareField]:
 def _block_reader(field: BlocksField) -> Callable[[bytes, int, int], tuple[bytes, int]]:
     """A function that reads the blocks of a stream and gives what they hold, and where they end."""
     kind, length, packed = field.kind, field.length, field.data
-    source = Source()
+    source = PythonSource()
     unpack = source.name(length.struct.unpack_from, "unpack")
     source.add("def read_blocks(_data, _pos, _limit):")
     source.depth = 1
@@ -171,9 +171,9 @@ MESSAGE_READ: KindTable[Read] = KindTable(
 """How each kind of field of a body is read fast."""
 
 
-def message_source(layer: type[Packet], version: int, maker: MessageMaker) -> Source:
+def message_source(layer: type[Packet], version: int, maker: MessageMaker) -> PythonSource:
     """The source of the reader of one type of message in one version, and the names that it uses."""
-    source = Source()
+    source = PythonSource()
     source.add("def read_message(_data, _pos, _limit):")
     source.depth = 1
     fields = fields_in(layer, version)
@@ -232,7 +232,7 @@ def compile_message_writer(
 
     Raises TypeError where the layer has a field for which there is no rule.
     """
-    source = Source()
+    source = PythonSource()
     source.add("def write_message(_item):")
     source.depth = 1
     maker.opening(layer, source)

@@ -6,13 +6,13 @@ levels down; and a length that was read stays when the string it measures is edi
 a packet is always built from its values, and what is computed from other values is not among them.
 
 - ``fields`` holds what a user set and what was read, except for computed fields (lengths, counts, IP versions, blocks).
-- ``off_wire`` holds computed fields as they were read, where they are not what would be computed: blocks, which another
+- ``as_read`` holds computed fields as they were read, where they are not what would be computed: blocks, which another
   writer may have cut otherwise, and lengths that lie. Each is kept with the value it measured at the time, and counts
   for as long as that value is the same. It is None for a packet that was not dissected.
 
 So an edit at any depth is seen by comparing values when bytes are wanted, and needs no notice.
 
-Items of lists are made by the thousand, without ``Packet.__init__``: only ``fields`` and ``off_wire`` are set, every
+Items of lists are made by the thousand, without ``Packet.__init__``: only ``fields`` and ``as_read`` are set, every
 other slot of Packet gets its first value when somebody asks for it.
 """
 
@@ -37,7 +37,7 @@ from scapy_chitchat.described.fields import AddressField
 from scapy_chitchat.described.kinds import BareField, FieldValue
 from scapy_chitchat.described.lists import HeldStream, ItemsField
 from scapy_chitchat.described.malformed import malformed
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.described.unbuildable import UnbuildableError, why_unbuildable
 from scapy_chitchat.described.writers import (
     FAST_WRITE_FAILED,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 NOTHING: Mapping[str, NoReturn] = MappingProxyType({})
-"""``off_wire`` of a packet whose computed fields are all as they would be computed."""
+"""``as_read`` of a packet whose computed fields are all as they would be computed."""
 
 NOTES = ("trouble", "broken", "time", "sent_time", "direction", "sniffed_on", "wirelen", "comments")
 """What a pickled packet keeps beside its values: what was noted of it, here and by Scapy."""
@@ -65,14 +65,14 @@ memory, and a message of 65,507 bytes can grow to 180 MB."""
 class WirePacket(Packet):
     """A packet that is built from its values, and from what was read where that still stands."""
 
-    __slots__ = ["broken", "off_wire", "trouble"]
+    __slots__ = ["as_read", "broken", "trouble"]
     fields_desc: ClassVar[list[AnyField]] = []
     field_docs: ClassVar[Mapping[str, str]] = {}
     """What the values of the layer are, in a sentence each, by the names that packets and records have for them."""
     is_described: ClassVar[bool] = True
     """Whether conditions may look for a field in this layer."""
 
-    off_wire: Mapping[str, tuple[object, object]] | None
+    as_read: Mapping[str, tuple[object, object]] | None
     trouble: BreakOff | None
     """The first thing that a node would refuse, as far as the reading of fields can tell; None where there is none."""
     broken: BreakOff | None
@@ -83,7 +83,7 @@ class WirePacket(Packet):
         check_layer(cls)
 
     def __init__(self, _pkt: bytes = b"", **arguments: FieldValue) -> None:
-        object.__setattr__(self, "off_wire", None)
+        object.__setattr__(self, "as_read", None)
         object.__setattr__(self, "trouble", None)
         object.__setattr__(self, "broken", None)
         super().__init__(_pkt, **arguments)
@@ -100,7 +100,7 @@ class WirePacket(Packet):
 
     def getfieldval(self, attr: str) -> FieldValue:
         """The value of a field; for a computed one of a dissected packet, what stands on the wire."""
-        if attr not in self.fields and self.off_wire is not None:
+        if attr not in self.fields and self.as_read is not None:
             field = self.fieldtype.get(attr)
             if field is not None and measured_by(inner(field)):
                 return self._computed(field)
@@ -115,8 +115,8 @@ class WirePacket(Packet):
 
     def delfieldval(self, attr: str) -> None:
         """Make a field what it would be if it had never been set or read."""
-        if self.off_wire and attr in self.off_wire:
-            self.off_wire = {name: kept for name, kept in self.off_wire.items() if name != attr}
+        if self.as_read and attr in self.as_read:
+            self.as_read = {name: kept for name, kept in self.as_read.items() if name != attr}
         super().delfieldval(attr)
 
     def _computed(self, field: AnyField) -> object:
@@ -130,7 +130,7 @@ class WirePacket(Packet):
             return None
         bare = inner(field)
         computed = COMPUTED.of(bare)
-        value, then = (self.off_wire or NOTHING).get(field.name, (None, None))
+        value, then = (self.as_read or NOTHING).get(field.name, (None, None))
         now = computed.measured(bare, self)
         return value if value is not None and now == then else computed.made(bare, self, now)
 
@@ -162,7 +162,7 @@ class WirePacket(Packet):
 
     def _take(self, values: dict[str, object], held: Mapping[str, HeldStream] = NOTHING) -> None:
         """Make what was read this packet's own. ``held``: the bytes of the items that were read of streams."""
-        self.off_wire = NOTHING
+        self.as_read = NOTHING
         self.fields.clear()
         computed = []
         for name, value in values.items():
@@ -171,13 +171,13 @@ class WirePacket(Packet):
                 computed.append((name, field, value))
             elif not (FACTS.of(field).is_tag and value == field.default):
                 self.fields[name] = value
-        off_wire = {}
+        as_read = {}
         for name, field, value in computed:
             kept = COMPUTED.of(field).kept(field, self, value, held)
             if kept is not None:
-                off_wire[name] = kept
-        if off_wire:
-            self.off_wire = off_wire
+                as_read[name] = kept
+        if as_read:
+            self.as_read = as_read
 
     def _scope_below(self) -> Scope | None:
         below = self.underlayer
@@ -226,32 +226,32 @@ class WirePacket(Packet):
     def clone_with(self, payload: Packet | None = None, **kargs: object) -> WirePacket:
         """A packet with these values, built as this one."""
         clone: WirePacket = super().clone_with(payload, **kargs)
-        clone.off_wire = self.off_wire
+        clone.as_read = self.as_read
         return clone
 
     def copy(self) -> Self:
         """A packet that shares nothing with this one."""
         clone: Self = super().copy()
-        if self.off_wire:
-            clone.off_wire = {
+        if self.as_read:
+            clone.as_read = {
                 name: (self.fieldtype[name].do_copy(value), measured)
-                for name, (value, measured) in self.off_wire.items()
+                for name, (value, measured) in self.as_read.items()
             }
         else:
-            clone.off_wire = self.off_wire
+            clone.as_read = self.as_read
         clone.trouble, clone.broken = self.trouble, self.broken
         return clone
 
     def __reduce__(self) -> tuple[object, ...]:
         # Bytes alone would not do: a message without its header does not say of which version it is, and what was set
         # by hand would come back as read.
-        off_wire = self.off_wire if self.off_wire is None else dict(self.off_wire)
+        as_read = self.as_read if self.as_read is None else dict(self.as_read)
         payload = self.payload if self.payload else None
         below = self.underlayer
         header = (type(below), dict(below.fields)) if isinstance(below, WirePacket) else None
         notes = {slot: getattr(self, slot) for slot in NOTES}
         random = {name: value for name, value in self.default_fields.items() if isinstance(value, VolatileValue)}
-        return _unpickled, (type(self), {**random, **self.fields}, off_wire, payload, header, notes)
+        return _unpickled, (type(self), {**random, **self.fields}, as_read, payload, header, notes)
 
     # --- showing ---
 
@@ -264,7 +264,7 @@ class WirePacket(Packet):
         pairs: list[tuple[str, object]] = super()._command(json)
         if json:
             return pairs
-        for name in self.off_wire or ():
+        for name in self.as_read or ():
             field = inner(self.fieldtype[name])
             written = COMPUTED.of(field).written(field, self, self.getfieldval(name))
             if written is not None:
@@ -291,14 +291,14 @@ def check_layer(layer: type[Packet]) -> None:
 def _unpickled(
     cls: type[WirePacket],
     values: dict[str, object],
-    off_wire: Mapping[str, tuple[object, object]] | None,
+    as_read: Mapping[str, tuple[object, object]] | None,
     payload: Packet | None,
     header: tuple[type[WirePacket], dict[str, object]] | None,
     notes: dict[str, object],
 ) -> WirePacket:
     pkt = cls()
     pkt.fields = values
-    pkt.off_wire = off_wire
+    pkt.as_read = as_read
     for slot, value in notes.items():
         setattr(pkt, slot, value)
     if payload is not None:
@@ -321,7 +321,7 @@ def _setter(cls: type[Packet], slot: str) -> Callable[[Packet, object], None]:
 
 _set_fields = _setter(Packet, "fields")
 _set_payload = _setter(Packet, "payload")
-_set_off_wire = _setter(WirePacket, "off_wire")
+_set_as_read = _setter(WirePacket, "as_read")
 
 
 @cache
@@ -332,7 +332,7 @@ def _blank(cls: type[WirePacket]) -> Callable[[dict[str, object]], WirePacket]:
     def make(values: dict[str, object]) -> WirePacket:
         pkt: WirePacket = _new(cls)
         _set_fields(pkt, values)
-        _set_off_wire(pkt, NOTHING)
+        _set_as_read(pkt, NOTHING)
         _set_payload(pkt, no_payload)
         return pkt
 
@@ -390,28 +390,28 @@ class PacketSink:
         """The same by a reader that does not look at values."""
         return _lenient_list_reader(field)(data, pos, count)
 
-    def expression(self, field: ItemsField, layer: type[Packet], source: Source) -> str:
+    def expression(self, field: ItemsField, layer: type[Packet], source: PythonSource) -> str:
         """A call that makes the packet of a dict of its values."""
         pairs = ", ".join(f"{name!r}: {name}" for name in _plain_fields(layer))
         return f"{source.name(_blank(layer), 'make')}({{{pairs}}})"
 
-    def address(self, field: AddressField, source: Source) -> str | None:
+    def address(self, field: AddressField, source: PythonSource) -> str | None:
         """The address as text."""
         return f"{source.name(address_text, 'address_text')}({field.name}_raw)"
 
-    def opening(self, layer: type[Packet], source: Source) -> None:
+    def opening(self, layer: type[Packet], source: PythonSource) -> None:
         """Only a packet that has every value, and none by hand that is computed otherwise, can be written quickly."""
         source.add("_values = _item.fields")
-        source.add(f"if len(_values) != {len(_plain_fields(layer))} or _item.off_wire or _item.payload:")
+        source.add(f"if len(_values) != {len(_plain_fields(layer))} or _item.as_read or _item.payload:")
         source.add("    raise ValueError")
 
-    def value(self, field: BareField, source: Source) -> str:
+    def value(self, field: BareField, source: PythonSource) -> str:
         """The value in the packet."""
         return f"_values[{field.name!r}]"
 
     known_value = port = value
 
-    def address_bytes(self, field: AddressField, source: Source) -> str:
+    def address_bytes(self, field: AddressField, source: PythonSource) -> str:
         """The bytes of the address in the packet."""
         return f"{source.name(address_bytes, 'address_bytes')}(_values[{field.name!r}])"
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 _numbers = count(1)
 
 
-class Source:
+class PythonSource:
     """Lines of Python and the names they use. The code's own names begin with ``_``, fields have theirs."""
 
     def __init__(self) -> None:

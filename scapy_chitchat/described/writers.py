@@ -29,7 +29,7 @@ from scapy_chitchat.described.fields import (
     TagField,
 )
 from scapy_chitchat.described.kinds import BareField, FieldKind, KindTable
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 
 FAST_WRITE_FAILED = (struct.error, ValueError, TypeError, AttributeError, LookupError)
 """What a compiled writer raises where a value is not as a node would have it."""
@@ -44,26 +44,26 @@ class Giver(Protocol):
     text_errors: str
     """What is made of text that is no UTF-8, as ``str.encode`` has it."""
 
-    def opening(self, layer: type[Packet], source: Source) -> None:
+    def opening(self, layer: type[Packet], source: PythonSource) -> None:
         """Code at the start of a writer that makes ready what the others name, or raises ValueError."""
 
-    def value(self, field: BareField, source: Source) -> str:
+    def value(self, field: BareField, source: PythonSource) -> str:
         """A number, or text."""
 
-    def known_value(self, field: KnownByteField, source: Source) -> str:
+    def known_value(self, field: KnownByteField, source: PythonSource) -> str:
         """The number of one of an enum's values."""
 
-    def address_bytes(self, field: AddressField, source: Source) -> str:
+    def address_bytes(self, field: AddressField, source: PythonSource) -> str:
         """The bytes of an address."""
 
-    def port(self, field: PortField, source: Source) -> str:
+    def port(self, field: PortField, source: PythonSource) -> str:
         """The number of a port."""
 
 
 class Writing:
     """The source of a writer as it grows: first what is made ready, then the parts of the bytes."""
 
-    def __init__(self, source: Source, giver: Giver) -> None:
+    def __init__(self, source: PythonSource, giver: Giver) -> None:
         self.source = source
         self.giver = giver
         self.parts: list[str] = []
@@ -190,9 +190,9 @@ def write_fields(fields: Iterable[AnyField], table: KindTable[Write[Any]], writi
     writing.finish()
 
 
-def writer_source(layer: type[Packet], giver: Giver) -> Source:
+def writer_source(layer: type[Packet], giver: Giver) -> PythonSource:
     """The source of the writer of one item of ``layer``."""
-    source = Source()
+    source = PythonSource()
     source.add("def write(_item):")
     source.depth = 1
     giver.opening(layer, source)

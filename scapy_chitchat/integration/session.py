@@ -1,63 +1,121 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """``sniff(session=ChitchatSession)``: chitchat messages out of packets, live or from a capture.
 
-Scapy's own IPSession knows no IPv6, and loses a datagram whose last fragment comes first. So the IP bytes of each
-packet go to the reader of captures (capture/datagrams.py), and what it puts together becomes a packet again.
+Scapy's own IPSession knows no IPv6, and loses a datagram whose last fragment comes first; and Scapy opens few tunnels.
+So the bytes of each packet go to the reader of captures (capture/datagrams.py), and what it puts together becomes a
+packet again.
+
+Scapy dissects frames of a link type that it has no layer for as bytes without a name, and the link type is lost. For
+those that the reader of captures knows, a layer that only has a name is registered when this module is imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar
 
+import scapy.layers.all  # noqa: F401  (it registers Scapy's own link types)
+from scapy.config import conf
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet
 from scapy.sessions import DefaultSession
 
-from scapy_chitchat.capture import Counters, Datagram, DatagramReader, Frame, MessageFilter
+from scapy_chitchat.capture import Counters, Datagram, DatagramReader, Frame, MessageFilter, Unwrap
+from scapy_chitchat.capture.links import LINKS
+from scapy_chitchat.net.numbers import PROTOCOL_UDP, RAW_IP
 from scapy_chitchat.wire.layers import Chitchat
 
-RAW_IP = 101
-"""The link type of frames that are IP packets."""
 MORE_FRAGMENTS = 1
 """The flag of an IP fragment behind which others follow."""
-UDP_HEADER = 17
-"""IP's number for UDP."""
+_CHECK_SEQUENCES = (0x24000000, 0x44000000)
+"""Upper bits of a capture's link type that say that two or four bytes follow each frame; Scapy leaves them in it."""
+
+
+class LinkFrame(Packet):
+    """A frame of a link type that Scapy has no layer for: bytes, and the number of the link type."""
+
+    linktype: ClassVar[int] = -1
+    fields_desc = []
+
+
+def _register_links() -> None:
+    """Give Scapy a name for each link type that it does not know and the reader of captures does."""
+    known = conf.l2types.num2layer
+    for linktype in LINKS:
+        if linktype not in known:
+            layer = type(f"LinkFrame{linktype}", (LinkFrame,), {"linktype": linktype, "__module__": __name__})
+            conf.l2types.register_num2layer(linktype, layer)
+        for bits in _CHECK_SEQUENCES:
+            if bits | linktype not in known:
+                conf.l2types.register_num2layer(bits | linktype, known[linktype])
+    conf.layers.ldict.pop(__name__, None)  # explore() trips over layers outside of Scapy's own package
+
+
+_register_links()
 
 
 class ChitchatSession(DefaultSession):
-    """Gives one packet a message, and nothing else: fragments put together, IPv4 and IPv6, on any port.
+    """Gives one packet a message, and nothing else: fragments put together, tunnels opened, on any port.
+
+    The packet of a message that came in a tunnel is the inner one, from its IP header on; its ``comments`` name the
+    tunnels, outermost first.
 
     ``ports``: only what goes from or to one of these UDP ports, and all of it; otherwise messages are known by their
-    header. ``counters`` says what was met: fragments, incomplete datagrams, datagrams that are no messages.
+    header. ``unwrap`` and ``skip_bytes`` as for ``read_messages``. ``counters`` says what was met: fragments,
+    incomplete datagrams, datagrams that are no messages.
 
         sniff(iface="eth0", session=ChitchatSession, prn=lambda p: p.summary())
         sniff(offline="capture.pcap", session=ChitchatSession(ports=[7281]))
     """
 
-    def __init__(self, *args: Any, ports: Collection[int] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        ports: Collection[int] | None = None,
+        unwrap: Unwrap | None = None,
+        skip_bytes: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.counters = Counters()
         self._reader = DatagramReader(self.counters)
-        self._wanted = MessageFilter(ports)
+        self._wanted = MessageFilter(ports, unwrap=unwrap, skip_bytes=skip_bytes)
 
     def process(self, pkt: Packet) -> Packet | None:
         """The message that ``pkt`` is or completes. One that comes without IP, as from a socket, is left as it is."""
         if isinstance(pkt, Chitchat):
             return pkt
-        ip = pkt.getlayer(IP) or pkt.getlayer(IPv6)
-        if ip is None:
-            return None
-        data = ip.original or bytes(ip)
+        linktype = _link_type(pkt)
+        data = pkt.original or bytes(pkt)
         time = round(float(pkt.time) * 10**6)
-        datagram = self._reader.read(Frame(self.counters.frames + 1, time, 6, RAW_IP, data, len(data)))
+        datagram = self._reader.read(Frame(self.counters.frames + 1, time, 6, linktype, data, len(data)))
         if datagram is None:
             return None
-        if not self._wanted.takes(datagram):
-            self.counters.other += 1
-            return None
+        picked = self._wanted.pick(datagram, self.counters)
+        return _packet(pkt, picked) if picked else None
+
+
+def _link_type(pkt: Packet) -> int:
+    """The number of what a packet begins with; -1, which no reader knows, for bytes without a name."""
+    if isinstance(pkt, (IP, IPv6)):
+        return RAW_IP
+    if isinstance(pkt, LinkFrame):
+        return pkt.linktype
+    return conf.l2types.layer2num.get(type(pkt), -1)
+
+
+def _packet(pkt: Packet, datagram: Datagram) -> Packet:
+    """The packet of a message: as Scapy dissected it, where it did, else made of what was read."""
+    ip = pkt.getlayer(IP) or pkt.getlayer(IPv6)
+    if ip is not None and not datagram.tunnel and (ip.src, ip.dst) == (datagram.source, datagram.destination):
         return _whole(pkt, ip, datagram)
+    header: type[Packet] = IPv6 if ":" in datagram.source else IP
+    made: Packet = header(src=datagram.source, dst=datagram.destination)
+    made.add_payload(UDP(sport=datagram.source_port, dport=datagram.destination_port) / Chitchat(datagram.data))
+    made.time, made.sniffed_on = pkt.time, pkt.sniffed_on
+    made.comments = [text.encode() for text in datagram.tunnel] or pkt.comments
+    return made
 
 
 def _whole(pkt: Packet, ip: Packet, datagram: Datagram) -> Packet:
@@ -84,5 +142,5 @@ def _forget_fragments(header: Packet) -> None:
         header.frag = 0
         del header.len, header.chksum
     else:
-        header.nh = UDP_HEADER
+        header.nh = PROTOCOL_UDP
         del header.plen

@@ -10,7 +10,11 @@ from functools import lru_cache
 
 @lru_cache(maxsize=8192)
 def address_text(raw: bytes) -> str:
-    """An IPv4 or IPv6 address of 4 or 16 bytes as text (RFC 5952)."""
+    """An IPv4 or IPv6 address of 4 or 16 bytes as text (RFC 5952), as a node writes it."""
+    if len(raw) == 16 and not any(raw[:12]):
+        # the C library would write the last four bytes dotted, which is deprecated and no node does
+        high, low = raw[12] << 8 | raw[13], raw[14] << 8 | raw[15]
+        return f"::{high:x}:{low:x}" if high else f"::{low:x}" if low else "::"
     return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
 
 

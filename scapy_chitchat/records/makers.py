@@ -20,7 +20,7 @@ from scapy_chitchat.described.fields import AddressField, KnownByteField
 from scapy_chitchat.described.kinds import BareField, FieldValue
 from scapy_chitchat.described.lists import ItemsField
 from scapy_chitchat.described.messages import Stream, bodies, type_name
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.described.writers import FAST_WRITE_FAILED, ItemWriter, compile_writer
 from scapy_chitchat.records.addresses import split_socket_address
 from scapy_chitchat.records.base import Record
@@ -92,13 +92,13 @@ class _RecordSink:
     joins_ports = True
     text_errors = "strict"
 
-    def expression(self, field: ItemsField, layer: type[Packet], source: Source) -> str:
+    def expression(self, field: ItemsField, layer: type[Packet], source: PythonSource) -> str:
         """A call of the record's class."""
         values = [kind.expression(each, source) for each, kind in record_fields(layer)]
         made = source.name(record_class(layer, field), layer.__name__)
         return f"{made}({', '.join([*values, *field.carried_by(layer)])})"
 
-    def message(self, layer: type[Packet], version: int, source: Source, streams: str) -> str:
+    def message(self, layer: type[Packet], version: int, source: PythonSource, streams: str) -> str:
         """A call of the message's class, with where it ends and its streams."""
         values = [kind.expression(field, source) for field, kind in message_fields(layer)]
         arguments = ", ".join([str(version), repr(type_name(layer)), *values])
@@ -113,26 +113,26 @@ class _RecordSink:
         """The writers of what may stand in a list."""
         return item_writers(field)
 
-    def address(self, field: AddressField, source: Source) -> str | None:
+    def address(self, field: AddressField, source: PythonSource) -> str | None:
         """Nothing: the address becomes text together with its port."""
         return None
 
-    def opening(self, layer: type[Packet], source: Source) -> None:
+    def opening(self, layer: type[Packet], source: PythonSource) -> None:
         """Split each socket address once."""
         for field in map(inner, layer.fields_desc):
             if type(field) is AddressField:
                 split = source.name(split_socket_address, "split")
                 source.add(f"_{field.name}, _{field.port} = {split}(_item.{field.joined_as})")
 
-    def value(self, field: BareField, source: Source) -> str:
+    def value(self, field: BareField, source: PythonSource) -> str:
         """An attribute of the record."""
         return f"_item.{field.name}"
 
-    def known_value(self, field: KnownByteField, source: Source) -> str:
+    def known_value(self, field: KnownByteField, source: PythonSource) -> str:
         """The number of a name."""
         return f"{source.name(field.s2i, 'numbers')}[_item.{field.name}]"
 
-    def address_bytes(self, field: BareField, source: Source) -> str:
+    def address_bytes(self, field: BareField, source: PythonSource) -> str:
         """Of the socket address, split."""
         return f"_{field.name}"
 

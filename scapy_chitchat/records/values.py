@@ -25,7 +25,7 @@ from scapy_chitchat.described.fields import (
 )
 from scapy_chitchat.described.kinds import BareField, FieldKind, FieldValue, KindTable
 from scapy_chitchat.described.lists import BlocksField, ItemsField
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.net.addresses import address_text, join_address
 from scapy_chitchat.records.addresses import SOCKET_ADDRESSES, split_socket_address
 
@@ -62,7 +62,7 @@ class InRecord(Generic[FieldKind]):
         """What the layer has unless told otherwise, as Python writes it."""
         return f"{field.default}"
 
-    def expression(self, field: FieldKind, source: Source) -> str:
+    def expression(self, field: FieldKind, source: PythonSource) -> str:
         """Python for the value, from the variables of a compiled reader."""
         return field.name
 
@@ -104,7 +104,7 @@ class _Known(InRecord[KnownByteField]):
     def default(self, field: KnownByteField) -> str:
         return _quoted(field.i2s[cast(int, field.default)])  # None is for what follows from another layer
 
-    def expression(self, field: KnownByteField, source: Source) -> str:
+    def expression(self, field: KnownByteField, source: PythonSource) -> str:
         return f"{source.name(field.i2s, 'names')}[{field.name}]"
 
     def value(self, field: KnownByteField, values: dict[str, FieldValue]) -> object:
@@ -130,7 +130,7 @@ class _Address(InRecord[AddressField]):
     def default(self, field: AddressField) -> str:
         return '""'
 
-    def expression(self, field: AddressField, source: Source) -> str:
+    def expression(self, field: AddressField, source: PythonSource) -> str:
         return f"{source.name(SOCKET_ADDRESSES, 'addresses')}[{field.name}_raw]"
 
     def value(self, field: AddressField, values: dict[str, FieldValue]) -> object:
@@ -160,7 +160,7 @@ class _Items(InRecord[ItemsField]):
     def default(self, field: ItemsField) -> str:
         return "()"
 
-    def expression(self, field: ItemsField, source: Source) -> str:
+    def expression(self, field: ItemsField, source: PythonSource) -> str:
         return f"tuple({field.name})"
 
     def value(self, field: ItemsField, values: dict[str, FieldValue]) -> object:

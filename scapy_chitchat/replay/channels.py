@@ -15,7 +15,7 @@ from scapy_chitchat.net.addresses import join_address, split_address
 from scapy_chitchat.net.packets import Endpoints, ip_packets
 from scapy_chitchat.net.udp import Address, connected_to
 from scapy_chitchat.replay.messages import Outgoing, Tally, kind_of, nanoseconds
-from scapy_chitchat.replay.rewrite import Rewriting, map_address
+from scapy_chitchat.replay.rewrite import Rewriting
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 
 LONGEST_SLEEP = 3600.0
@@ -179,7 +179,5 @@ def endpoints(datagram: Datagram, wish: Rewriting, target: Address | None = None
 
 
 def _mapped(ip: str, port: int, wish: Rewriting) -> tuple[str, int]:
-    if not wish.addresses:
-        return ip, port
-    new_ip, new_port = split_address(map_address(join_address(ip, port), wish.addresses))
+    new_ip, new_port = split_address(wish.address(join_address(ip, port)))
     return new_ip, port if new_port is None else new_port

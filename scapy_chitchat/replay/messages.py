@@ -30,20 +30,19 @@ from scapy_chitchat.capture import (
     MessageFilter,
     read_datagrams,
 )
-from scapy_chitchat.capture.datagrams import LINK_LAYERS
+from scapy_chitchat.capture.links import link_header
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.records.classes import Message
 from scapy_chitchat.records.sections import digest_of
-from scapy_chitchat.replay.rewrite import (
-    UNCHANGED,
-    RewriteError,
-    Rewriter,
-    Rewriting,
-)
+from scapy_chitchat.replay.reach import any_elsewhere, named, tells_elsewhere
+from scapy_chitchat.replay.rewrite import UNCHANGED, RewriteError, Rewriter, Rewriting
 from scapy_chitchat.wire.headers import ANSWERED_BY, type_of
 
 REFUSED = "refused"
 """What a message that no node takes counts as, instead of its type."""
+
+NAMES_ELSEWHERE = "naming addresses that are not on this machine"
+"""Why a message is kept back that would have a node gossip to other machines."""
 
 READY_SECONDS = 0.02
 """A message is prepared while the next one is not due within this time."""
@@ -211,8 +210,12 @@ class Messages:
         passes: int = 1,
         ports: Iterable[int] = (),
         skip_refused: bool = False,
+        stays_here: bool = False,
     ) -> None:
-        """``passes``: how often, 0 for without end. ``skip_refused``: leave out what a node refuses."""
+        """``passes``: how often, 0 for without end. ``skip_refused``: leave out what a node refuses.
+
+        ``stays_here``: keep back what names, once rewritten, addresses that are not on this machine (see reach.py).
+        """
         self.files = list(files)
         self.pace = pace
         self.tally = Tally()
@@ -222,10 +225,11 @@ class Messages:
         self._passes = passes
         self._filter = MessageFilter(tuple(ports))
         self._skip_refused = skip_refused
+        self._stays_here = stays_here
         self._clock = _Clock(pace)
         self._link = b""
         # the type stands in the header: where nothing else is asked for, nothing else is read
-        self._reads = bool(rewriting or choice.sender or skip_refused)
+        self._reads = bool(rewriting or choice.sender or skip_refused or stays_here)
         self._passes_are_alike = not (rewriting.new_generation or rewriting.heartbeat_offset or rewriting.fill_gaps)
 
     @property
@@ -269,8 +273,7 @@ class Messages:
 
     def _watched(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
-            at = LINK_LAYERS[frame.linktype](frame.data) if frame.linktype == _ETHERNET else 0
-            self._link = frame.data[: max(at, 0)]
+            self._link = link_header(frame.linktype, frame.data)
             yield frame
 
     def _glance(self, datagram: Datagram) -> tuple[bytes, str] | None:
@@ -287,12 +290,20 @@ class Messages:
         kind = message.type if message else REFUSED
         if self._types and kind not in self._types:
             return None
-        if message is None:
-            if self._skip_refused:
-                self.tally.skipped["refused by nodes"] += 1
-                return None
-            return datagram.data, REFUSED
-        return self._rewritten(message, datagram.data)
+        if message is None and self._skip_refused:
+            self.tally.skipped["refused by nodes"] += 1
+            return None
+        if self._stays_here and self._names_elsewhere(captured):
+            self.tally.skipped[NAMES_ELSEWHERE] += 1
+            return None
+        return (datagram.data, REFUSED) if message is None else self._rewritten(message, datagram.data)
+
+    def _names_elsewhere(self, captured: CapturedMessage) -> bool:
+        """Whether the message would have a node gossip to another machine, once it is rewritten."""
+        if captured.error:
+            return tells_elsewhere(captured.error)
+        nodes = named(captured.message)
+        return any_elsewhere(map(self._rewriter.new_id, nodes) if self._rewriter else nodes)
 
     def _rewritten(self, message: Message, data: bytes) -> tuple[bytes, str] | None:
         if self._rewriter is None:
@@ -302,9 +313,6 @@ class Messages:
         except RewriteError as error:
             self.tally.skipped[str(error)] += 1
             return None
-
-
-_ETHERNET = 1
 
 
 def kind_of(data: bytes) -> str:

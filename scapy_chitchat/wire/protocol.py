@@ -53,8 +53,9 @@ class DeletionStatus(IntEnum):
 MAGIC = 45139
 """First two bytes of every message, little-endian: ``53 b0`` on the wire."""
 
-UDP_PORTS = (7280, 10000)
-"""Where gossip is usually found: Quickwit's default port and that of chitchat's own test server."""
+UDP_PORTS = (7280, 7282, 10000)
+"""Where gossip is usually found: Quickwit's default port, that of its Helm chart, and that of chitchat's own test
+server."""
 
 MAX_U64 = 2**64 - 1
 """The largest generation_id, heartbeat or version: Rust's u64."""
@@ -62,9 +63,9 @@ MAX_U64 = 2**64 - 1
 MAX_DATAGRAM = 65507
 """The most bytes that a message can have: 65,535 less the IPv4 and UDP headers."""
 
-NEAR_DATAGRAM_LIMIT = 60000
-"""From here on a message is close enough to the limit to say so. A node cuts its deltas to what is left beside its
-digest; a digest that does not fit any more cannot be sent at all."""
+DIGEST_NEAR_LIMIT = MAX_DATAGRAM * 9 // 10
+"""A digest of more bytes is close enough to the limit to say so. A node cuts its deltas to what is left beside its
+digest; the digest itself is never cut, and one that does not fit any more cannot be sent at all."""
 
 BLOCK_SIZE = 16384
 """A writer cuts a stream into blocks of this many bytes; the last one is shorter."""

@@ -20,8 +20,8 @@ from scapy.packet import Packet, Raw
 from scapy.utils import PcapNgWriter, PcapWriter
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, read_messages
-from scapy_chitchat.capture import CaptureError, Counters, datagrams
-from scapy_chitchat.capture.datagrams import FRAGMENT_TIMEOUT
+from scapy_chitchat.capture import CaptureError, Counters, reassembly
+from scapy_chitchat.capture.reassembly import FRAGMENT_TIMEOUT, PACKET_COST, PIECE_COST
 from tests.support import PCAPS
 
 SYN = bytes(Chitchat() / ChitchatSyn(cluster_id="c", digest=[NodeDigest(node_id="a")]))
@@ -66,7 +66,7 @@ def datagram6(payload: bytes = SYN) -> Packet:
         pytest.param(0, Loopback(type=2) / datagram(), id="BSD loopback"),
         pytest.param(0, Loopback(type=30) / datagram6(), id="BSD loopback, IPv6"),
         pytest.param(108, b"\0\0\0\2" + bytes(datagram()), id="OpenBSD loopback"),
-        pytest.param(9, PPP(b"\x00\x21" + bytes(datagram())), id="PPP, which only Scapy knows"),
+        pytest.param(9, PPP(b"\x00\x21" + bytes(datagram())), id="PPP"),
     ],
 )
 def test_link_layers_are_looked_through(linktype: int, frame: Packet | bytes) -> None:
@@ -183,9 +183,9 @@ def test_waiting_fragments_are_bounded(
     """Of twelve datagrams that wait, no more than ten are kept, the latest."""
     first, *rest = fragments_of(datagram(LARGE))
     if bound == "number":
-        monkeypatch.setattr(datagrams, "MOST_WAITING", 10)
+        monkeypatch.setattr(reassembly, "MOST_WAITING", 10)
     else:
-        monkeypatch.setattr(datagrams, "MOST_WAITING_BYTES", 10 * (len(first) - 20))
+        monkeypatch.setattr(reassembly, "MOST_WAITING_BYTES", 10 * (len(first) - 20 + PACKET_COST + PIECE_COST))
     frames = [numbered(first, number) for number in range(12)]
     counters = Counters()
     whole = pcap([*frames, *(numbered(piece, ident) for piece in rest)], 101)

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from scapy.utils import wrpcap
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp
 from tests.support import PCAPS
 
+FAULTS = Path(__file__).parents[1] / "capture" / "faults"
 THREE = PCAPS / "v0-three-nodes.pcap"
 COMMAND = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()"]
 
@@ -116,7 +118,7 @@ def test_tables() -> None:
     [
         (["read", "nowhere.pcap"], 1, "nowhere.pcap: No such file or directory"),
         (["read", __file__], 1, "no pcap or pcapng capture"),
-        (["read", "/"], 1, "Is a directory"),
+        (["read", "/"], 1, "no captures in this folder"),
         (["read", "--type", "Sin", THREE], 2, "there is no type 'Sin'; there are Syn, SynAck, Ack, BadCluster"),
         (["read", "--bogus", THREE], 2, "No such option"),
         (["read", "--json", "-v", THREE], 2, "choose one"),
@@ -176,6 +178,34 @@ def test_no_messages_are_explained(tmp_path: Path) -> None:
     assert "--port" in done.stderr
 
 
+def test_a_key_and_a_node_are_looked_for_in_one_section() -> None:
+    path = FAULTS / "key-of-another-node.pcap"
+    assert run("read", "--key", "y", path).stdout.count("\n") == 1
+    assert run("read", "--key", "y", "--node", "b", path).stdout.count("\n") == 1
+    assert run("read", "--key", "y", "--node", "a", path).stdout == ""
+
+
+def test_what_was_lost_is_said_at_the_end_whatever_is_asked_for() -> None:
+    done = run("read", "--json", FAULTS / "port-filtered-first-fragments.pcap")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 4
+    assert "2 datagrams whose later fragments are not in the capture" in done.stderr
+
+
+def test_a_file_of_a_link_type_that_cannot_be_read_is_bad_input(tmp_path: Path) -> None:
+    path = tmp_path / "usb.pcap"
+    path.write_bytes(struct.pack("<IHHiIIIIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 189, 1, 0, 4, 4) + b"abcd")
+    done = run("read", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "1 frame of link type 189 (USB)" in done.stderr
+
+
+def test_tunnels_are_shown_on_request() -> None:
+    path = FAULTS / "gre-ip.pcap"
+    assert run("read", "-v", path).stdout.count("        in gre 192.168.1.10 > 192.168.1.11\n") == 4
+    assert run("read", "--fields", "tunnel", path).stdout == "gre 192.168.1.10 > 192.168.1.11\n" * 4
+
+
 def test_a_port_with_nothing_on_it_is_explained() -> None:
     done = run("read", "--port", 9, THREE)
     assert (done.returncode, done.stdout) == (0, "")
@@ -212,7 +242,7 @@ def test_a_refused_message_shows_what_was_read_and_why(tmp_path: Path) -> None:
     path = strange_capture(tmp_path / "strange.pcap")
     refused = json.loads(run("read", "--json", path).stdout.splitlines()[2])
     assert refused["error"]["code"] == "string-short"
-    assert list(refused["error"]) == ["code", "offset", "text"]
+    assert list(refused["error"]) == ["code", "offset", "text", "detail"]
     assert refused["type"] == "Syn"
     assert [each["code"] for each in refused["findings"]] == ["string-short"]
     assert len(run("read", "--findings", path).stdout.splitlines()) == 2

@@ -21,11 +21,12 @@ from scapy_chitchat.fuzz.building import ack, entry, section, syn_ack
 from scapy_chitchat.fuzz.campaign import Campaign, Plan
 from scapy_chitchat.fuzz.draw import PEOPLE, Draw
 from scapy_chitchat.fuzz.finding import CampaignFinding, as_python, built, read_finding, write_finding
-from scapy_chitchat.fuzz.reach import names_elsewhere
 from scapy_chitchat.fuzz.target import Process, Target, TargetDownError, panic_in
 from scapy_chitchat.fuzz.trial import addressed
-from scapy_chitchat.records.classes import Ack
+from scapy_chitchat.records.classes import Ack, NodeOp
 from scapy_chitchat.records.identity import ChitchatId
+from scapy_chitchat.replay.reach import names_elsewhere
+from scapy_chitchat.replay.rewrite import canonical_address
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 from tests.support import PCAPS
 from tests.support.peers import PATIENCE, free_port
@@ -115,18 +116,26 @@ def test_cases_that_would_make_a_node_gossip_elsewhere_are_known() -> None:
         "[ff05::2]:1": True,
         "[ff0e::1]:1": True,
         "[ff15::1]:1": True,
+        "0.0.0.0:0": True,
+        "0.0.0.0:7280": True,
+        "[::]:7280": True,
+        "[::ffff:0.0.0.0]:7280": True,
+        "255.255.255.255:1": True,
+        "224.0.0.1:1": True,
+        "[ff01::1]:1": True,
+        "[ff02::1]:1": True,
+        "[fe80::1]:1": True,
+        "169.254.1.1:1": True,
+        "[::10.0.0.1]:1": True,
+        "[64:ff9b::a00:1]:1": True,
         "127.3.2.1:1": False,
-        "0.0.0.0:0": False,
-        "255.255.255.255:1": False,
-        "224.0.0.1:1": False,
-        "224.0.0.255:1": False,
-        "[ff01::1]:1": False,
-        "[ff02::1]:1": False,
-        "[ff12::1]:1": False,
         "[::1]:1": False,
         "[::ffff:127.0.0.1]:1": False,
     }.items():
-        assert names_elsewhere(encode(syn_ack([entry(ChitchatId("n", 1, address))], ()))) is elsewhere, address
+        node = ChitchatId("n", 1, canonical_address(address))
+        assert names_elsewhere(encode(syn_ack([entry(node)], ()))) is elsewhere, address
+        delta = (NodeOp(*node, last_gc_version=0, from_version_excluded=0),)
+        assert names_elsewhere(encode(Ack(delta=delta))) is elsewhere, address
 
 
 def test_generated_cases_as_a_capture_and_as_json(tmp_path: Path) -> None:

@@ -15,12 +15,15 @@ from typing import Any
 
 import pytest
 
-from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, read_messages
+from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, decode, read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.net.packets import Endpoints, ip_packets
+from scapy_chitchat.records.classes import KeyValueOp
+from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from scapy_chitchat.replay.channels import ToNode
 from scapy_chitchat.replay.messages import Choice, Messages, Outgoing, Pace, Tally, play
-from scapy_chitchat.replay.rewrite import Rewriting, parse_address_mapping
+from scapy_chitchat.replay.reach import named, stays_here
+from scapy_chitchat.replay.rewrite import LoopbackAddresses, Rewriting, parse_address_mapping
 from tests.support import PCAPS
 from tests.support.peers import PATIENCE, eventually, unread
 
@@ -107,14 +110,13 @@ def carried(capture: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """By node_id and address: the last value of each key that deltas carry; all members that digests name."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for captured in read_messages(capture):
-        message: Any = captured.message
-        for entry in getattr(message, "digest", ()):
+        for entry in digest_of(captured.message):
             found.setdefault((entry.node_id, entry.gossip_advertise_addr), {})
-        for op in getattr(message, "delta", ()):
-            if hasattr(op, "node_id"):
-                section = found[op.node_id, op.gossip_advertise_addr]
-            elif hasattr(op, "key") and section.get(op.key, ("", 0))[1] < op.version:
-                section[op.key] = (op.value, op.version, op.status)
+        for section in sections(delta_of(captured.message)):
+            held = found[section.node.node_id, section.node.gossip_advertise_addr]
+            for op in section.changes:
+                if isinstance(op, KeyValueOp) and held.get(op.key, ("", 0))[1] < op.version:
+                    held[op.key] = (op.value, op.version, op.status)
     return found
 
 
@@ -219,6 +221,62 @@ def test_the_pace(sink: Sink, pace: Pace) -> None:
     sent_to(sink, Messages([THREE], pace=pace))
     expected = 6.02 / 10 if pace.rate is None else 564 / 2000
     assert time.perf_counter() - started > expected * 0.95, "sent too early"
+
+
+@pytest.fixture(scope="module")
+def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """THREE, as if its second node were on another machine."""
+    path = tmp_path_factory.mktemp("away") / "away.pcapng"
+    assert run("-w", path, "--map-addr", "127.0.0.2=192.0.2.7", THREE).returncode == 0
+    return path
+
+
+def addresses_of(datas: list[bytes]) -> set[str]:
+    """All gossip addresses in messages."""
+    return {node.gossip_advertise_addr for data in datas for node in named(decode(data))}
+
+
+def test_messages_that_name_other_machines_are_kept_back(sink: Sink, away: Path) -> None:
+    whole = [captured.data for captured in read_messages(away)]
+    at_home = [data for data in whole if "192.0.2.7:7280" not in addresses_of([data])]
+    done = run("--to", sink.text, "--rate", "2000", away)
+    assert sink.taken() == at_home
+    assert 0 < len(at_home) < len(whole)
+    kept_back = len(whole) - len(at_home)
+    assert f"kept back {kept_back} messages naming addresses that are not on this machine" in done.stderr
+    assert run("--to", sink.text, "--rate", "2000", "--allow-remote", away).stdout.startswith("sent        564 ")
+    assert len(sink.taken()) == 564
+
+
+def test_when_all_is_kept_back_one_line_says_why(sink: Sink) -> None:
+    done = run("--to", sink.text, "--map-addr", "127.0.0.1=192.0.2.7", "--type", "SynAck", "--map-node", "x=y", THREE)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "--to-loopback" in done.stderr
+    assert "skipped" not in done.stdout
+
+
+def test_a_whole_capture_is_brought_home(sink: Sink, away: Path) -> None:
+    done = run("--to", sink.text, "--rate", "2000", "--to-loopback", away)
+    assert done.returncode == 1, "a sink answers nothing"
+    sent = sink.taken()
+    assert len(sent) == 564
+    assert addresses_of(sent) == {"127.0.0.1:7280", "127.1.0.1:7280", "127.0.0.3:7280"}
+
+
+def test_loopback_addresses_are_distinct_and_stay() -> None:
+    given = LoopbackAddresses({"127.1.0.2"})
+    far = ["10.0.0.1:1", "10.0.0.1:2", "10.0.0.2:1", "[fd00::1]:1", "127.1.0.3:1", "0.0.0.0:3"]
+    near = ["[::1]:5", "127.9.9.9:0"]
+    new = {address: given.instead_of(address) for address in far}
+    assert new == {address: given.instead_of(address) for address in reversed(far)}
+    assert new["10.0.0.1:1"] == "127.1.0.1:1"
+    assert new["10.0.0.1:2"] == "127.1.0.1:2"
+    assert new["10.0.0.2:1"] == "127.1.0.3:1"
+    assert new["127.1.0.3:1"] == "127.1.0.5:1", "what was given already is not given again"
+    assert [given.instead_of(address) for address in near] == near
+    assert len(set(new.values())) == len(far)
+    assert all(map(stays_here, new.values()))
 
 
 def test_due_moments_are_those_of_the_capture() -> None:
@@ -383,11 +441,14 @@ def test_a_stopped_replay_says_what_it_sent(sink: Sink, stop: signal.Signals) ->
     command = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "replay"]
     options = ["--to", sink.text, "--loop", "0", "--rate", "500", str(THREE)]
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    sink.socket.settimeout(PATIENCE)
-    for _ in range(20):
-        sink.socket.recv(65536)
-    process.send_signal(stop)
-    out, _ = process.communicate(timeout=PATIENCE)
+    try:
+        sink.socket.settimeout(PATIENCE)
+        for _ in range(20):
+            sink.socket.recv(65536)
+        process.send_signal(stop)
+        out, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert out.startswith("sent ")
 
