@@ -23,6 +23,7 @@ from scapy_chitchat.net.numbers import PROTOCOL_UDP
 from scapy_chitchat.wire.protocol import MAGIC
 
 NO_FRAME = Frame(0, 0, 0, 0, b"", 0)
+"""What stands for a frame before the first."""
 MOST_TUNNELS = 8
 """Tunnels in tunnels that are followed."""
 

@@ -23,6 +23,7 @@ ANY = "any"
 RECEIVE_BUFFER = 128 * 1024 * 1024
 """Bytes that the kernel is asked to keep for us; a small message takes about 1 kB there, with its bookkeeping."""
 IDLE_SECONDS = 0.1
+"""Seconds that a read waits for a frame at the most."""
 
 # --- what Python's socket module has no names for ---
 

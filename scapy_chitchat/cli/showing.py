@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
-from typing import Any
 
 from scapy_chitchat.capture import (
     CapturedMessage,
@@ -21,6 +20,7 @@ from scapy_chitchat.cli.common import complain
 from scapy_chitchat.cli.lines import printer_for
 from scapy_chitchat.cli.options import MessageOptions, Reading
 from scapy_chitchat.cli.tables import Counts, Summary, print_stats
+from scapy_chitchat.records.base import JsonObject
 
 
 class Selection:
@@ -44,14 +44,14 @@ class Selection:
             and (not wish.findings or bool(captured.findings))
         )
 
-    def _cluster(self, captured: CapturedMessage, values: dict[str, Any]) -> str | None:
+    def _cluster(self, captured: CapturedMessage, values: JsonObject) -> str | None:
         pair = frozenset((captured.source, captured.destination))
         if "cluster_id" in values:
             self._clusters[pair] = values["cluster_id"]
         return self._clusters.get(pair)
 
 
-def _has_key(pattern: str, node: str, values: dict[str, Any]) -> bool:
+def _has_key(pattern: str, node: str, values: JsonObject) -> bool:
     """Whether a key matches, of a node that matches as well where one is asked for."""
     return any(
         fnmatchcase(part["key"], pattern) and (not node or fnmatchcase(part["node_id"] or "", node))
@@ -60,7 +60,7 @@ def _has_key(pattern: str, node: str, values: dict[str, Any]) -> bool:
     )
 
 
-def _any_matches(pattern: str, values: dict[str, Any], name: str) -> bool:
+def _any_matches(pattern: str, values: JsonObject, name: str) -> bool:
     parts = (*values.get("digest", ()), *values.get("delta", ()))
     return any(fnmatchcase(part[name], pattern) for part in parts if part.get(name) is not None)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scapy_chitchat.cli.common import console
 from scapy_chitchat.net.text import printable
@@ -63,14 +63,14 @@ class Summary:
 
     def add(self, captured: CapturedMessage) -> None:
         """Count one message."""
-        values: Any = captured.message or None
-        kind = values.type if values else captured.values().get("type", "?")
-        version = f"V{values.version}" if values else "refused"
+        message = captured.message
+        kind = message.type if message else captured.values().get("type", "?")
+        version = f"V{message.version}" if message else "refused"
         size = len(captured.data)
         self.types.setdefault((kind, version), _Sizes()).add(size)
         self.pairs.setdefault((captured.source, captured.destination), _Sizes()).add(size)
-        if kind == "Syn" and values:
-            self.clusters[values.cluster_id] += 1
+        if message and message.type == "Syn":
+            self.clusters[message.cluster_id] += 1
         for code in {each.code for each in captured.findings}:
             self.codes[code] += 1
         self.last = captured.time_text

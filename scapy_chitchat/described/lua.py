@@ -180,7 +180,8 @@ class Generator:
         self._layer_headline(layer)
         self.careful.lists(layer)
         with self.out.block(f"local function read_{snake_case(layer.__name__)}(reader)"):
-            held = [f"held_{each.holds}" for each in fields_of(layer) if LUA.of(each, layer).blocks(each)]
+            blocks = [LUA.of(each, layer).blocks(each) for each in fields_of(layer)]
+            held = [f"held_{each.holds}" for each in blocks if each]
             if held:
                 self.out.add(f"local {', '.join(held)}")
             self.careful.statements(layer)

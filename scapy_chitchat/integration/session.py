@@ -27,6 +27,7 @@ from scapy_chitchat.net.numbers import PROTOCOL_UDP, RAW_IP
 from scapy_chitchat.wire.layers import Chitchat
 
 MORE_FRAGMENTS = 1
+"""The flag of an IP fragment behind which others follow."""
 _CHECK_SEQUENCES = (0x24000000, 0x44000000)
 """Upper bits of a capture's link type that say that two or four bytes follow each frame; Scapy leaves them in it."""
 

@@ -76,6 +76,7 @@ CODES: dict[str, Code] = {
     "cut": Code("warning", "The capture holds only part of the datagram (snap length): no verdict about the rest."),
     "stream-limit": Code("warning", "More decompressed data than this tool's limit, so not read on: no verdict."),
 }
+"""Every finding there is: how severe it is, and what it means for a node."""
 
 
 check_codes(layers.Chitchat, CODES)

@@ -8,9 +8,9 @@ port become one socket address, a number of an enum its name, a list a tuple of 
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, cast
 
-from scapy.fields import ByteField, Field, FieldLenField, LEIntField, LELongField, LEShortField
+from scapy.fields import ByteField, FieldLenField, LEIntField, LELongField, LEShortField
 from scapy.packet import Packet
 
 from scapy_chitchat.described.conditions import inner
@@ -23,16 +23,11 @@ from scapy_chitchat.described.fields import (
     StringField,
     TagField,
 )
-from scapy_chitchat.described.kinds import KindTable
+from scapy_chitchat.described.kinds import BareField, FieldKind, FieldValue, KindTable
 from scapy_chitchat.described.lists import BlocksField, ItemsField
 from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.net.addresses import address_text, join_address
 from scapy_chitchat.records.addresses import SOCKET_ADDRESSES, split_socket_address
-
-F = TypeVar("F", bound="Field[Any, Any]")
-
-Values: TypeAlias = dict[str, Any]
-"""Values of a layer's fields by their names."""
 
 
 class Alias(NamedTuple):
@@ -44,36 +39,38 @@ class Alias(NamedTuple):
     doc: str
 
 
-class InRecord(Generic[F]):
+class InRecord(Generic[FieldKind]):
     """How a kind of field stands in a record. By default it is a number under its own name."""
 
-    is_list = False
+    def items(self, field: FieldKind) -> ItemsField | None:
+        """The field, if its value is a list of items."""
+        return None
 
-    def name(self, field: F) -> str:
+    def name(self, field: FieldKind) -> str:
         """The name of the value."""
         return field.name
 
-    def annotation(self, field: F) -> str:
+    def annotation(self, field: FieldKind) -> str:
         """Its type, as Python writes it."""
         return "int"
 
-    def alias(self, field: F) -> Alias | None:
+    def alias(self, field: FieldKind) -> Alias | None:
         """The named type that the annotation speaks of; None where it speaks of none."""
         return None
 
-    def default(self, field: F) -> str:
+    def default(self, field: FieldKind) -> str:
         """What the layer has unless told otherwise, as Python writes it."""
         return f"{field.default}"
 
-    def expression(self, field: F, source: PythonSource) -> str:
+    def expression(self, field: FieldKind, source: PythonSource) -> str:
         """Python for the value, from the variables of a compiled reader."""
         return field.name
 
-    def value(self, field: F, values: Values) -> object:
+    def value(self, field: FieldKind, values: dict[str, FieldValue]) -> object:
         """The value, from those that a careful reader found."""
         return values[field.name]
 
-    def layer_values(self, field: F, value: object) -> Values:
+    def layer_values(self, field: FieldKind, value: object) -> dict[str, int | str]:
         """What the fields of a layer hold for it. Raises ValueError for a value of another kind."""
         if not isinstance(value, int):
             raise ValueError(f"{value!r} is no number")
@@ -85,9 +82,9 @@ class _Text(InRecord[StringField]):
         return "str"
 
     def default(self, field: StringField) -> str:
-        return _quoted(str(field.default))
+        return _quoted(field.default)
 
-    def layer_values(self, field: StringField, value: object) -> Values:
+    def layer_values(self, field: StringField, value: object) -> dict[str, int | str]:
         if not isinstance(value, str):
             raise ValueError(f"{value!r} is no text")
         value.encode()
@@ -105,15 +102,15 @@ class _Known(InRecord[KnownByteField]):
         return Alias(field.name.title(), f"Literal[{names}]", f"What a {field.name} may be.")
 
     def default(self, field: KnownByteField) -> str:
-        return _quoted(str(field.i2repr(None, field.default)))
+        return _quoted(field.i2s[cast(int, field.default)])  # None is for what follows from another layer
 
     def expression(self, field: KnownByteField, source: PythonSource) -> str:
         return f"{source.name(field.i2s, 'names')}[{field.name}]"
 
-    def value(self, field: KnownByteField, values: Values) -> object:
+    def value(self, field: KnownByteField, values: dict[str, FieldValue]) -> object:
         return field.i2s[values[field.name]]
 
-    def layer_values(self, field: KnownByteField, value: object) -> Values:
+    def layer_values(self, field: KnownByteField, value: object) -> dict[str, int | str]:
         if not isinstance(value, str):
             raise ValueError(f"{value!r} is no text")
         if value not in field.s2i:
@@ -136,10 +133,10 @@ class _Address(InRecord[AddressField]):
     def expression(self, field: AddressField, source: PythonSource) -> str:
         return f"{source.name(SOCKET_ADDRESSES, 'addresses')}[{field.name}_raw]"
 
-    def value(self, field: AddressField, values: Values) -> object:
+    def value(self, field: AddressField, values: dict[str, FieldValue]) -> object:
         return join_address(values[field.name], values[field.port])
 
-    def layer_values(self, field: AddressField, value: object) -> Values:
+    def layer_values(self, field: AddressField, value: object) -> dict[str, int | str]:
         if not isinstance(value, str):
             raise ValueError(f"{value!r} is no text")
         raw, port = split_socket_address(value)
@@ -147,7 +144,8 @@ class _Address(InRecord[AddressField]):
 
 
 class _Items(InRecord[ItemsField]):
-    is_list = True
+    def items(self, field: ItemsField) -> ItemsField:
+        return field
 
     def annotation(self, field: ItemsField) -> str:
         alias = self.alias(field)
@@ -165,11 +163,11 @@ class _Items(InRecord[ItemsField]):
     def expression(self, field: ItemsField, source: PythonSource) -> str:
         return f"tuple({field.name})"
 
-    def value(self, field: ItemsField, values: Values) -> object:
+    def value(self, field: ItemsField, values: dict[str, FieldValue]) -> object:
         return tuple(values[field.name])
 
 
-_NUMBER: InRecord[Any] = InRecord()
+_NUMBER: InRecord[BareField] = InRecord()
 
 IN_RECORD: KindTable[InRecord[Any] | None] = KindTable(
     "the records",
@@ -194,7 +192,7 @@ IN_RECORD: KindTable[InRecord[Any] | None] = KindTable(
 """How each kind of field stands in a record; None: it says nothing that no other field says."""
 
 
-RecordField: TypeAlias = tuple[Any, InRecord[Any]]
+RecordField = tuple[BareField, InRecord[Any]]
 """A field that a record has a value for, and how it stands there."""
 
 
@@ -206,7 +204,7 @@ def record_fields(layer: type[Packet]) -> list[RecordField]:
 
 def message_fields(layer: type[Packet]) -> list[RecordField]:
     """The same of a message. Lists come last."""
-    return sorted(record_fields(layer), key=lambda entry: entry[1].is_list)
+    return sorted(record_fields(layer), key=lambda entry: entry[1].items(entry[0]) is not None)
 
 
 class Carried(NamedTuple):
@@ -222,6 +220,7 @@ class Carried(NamedTuple):
 
 
 NOTHING_CARRIED = Carried()
+"""Of a list without sections, and of what opens one."""
 
 
 def carried_by(layer: type[Packet], of: ItemsField | None) -> Carried:

@@ -18,6 +18,7 @@ PARTS = Path(__file__).parent
 """Where the hand-written Lua is."""
 
 COMMAND = "scapy-chitchat wireshark generate"
+"""What writes the dissector."""
 
 UNSEEN = {"unusual-blocks"}
 """Findings that a dissector cannot make: this one takes a compressor."""
@@ -69,6 +70,7 @@ CHITCHAT = Description(
         "describe(message)",
     ],
 )
+"""What the dissector of chitchat is made from, besides the fields of the layers."""
 
 
 def dissector() -> str:

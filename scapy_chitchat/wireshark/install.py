@@ -18,7 +18,9 @@ from scapy_chitchat.wire.protocol import BlockType, MessageType
 from scapy_chitchat.wireshark.chitchat import COMMAND
 
 FILE_NAME = "chitchat.lua"
+"""The dissector, as Wireshark finds it among its plugins."""
 COLOURS_NAME = "chitchat.colorfilters"
+"""The colouring rules, as Wireshark imports them."""
 MARK = COMMAND
 """What stands near the top of every file that this project writes."""
 
