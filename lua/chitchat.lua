@@ -1825,7 +1825,7 @@ local function read_message(read, tvb, pinfo, tree)
     show_rest(reader)
   elseif reader.at < size then
     local rest = add(message.root, F.trailing_data, tvb(reader.at, size - reader.at))
-    remark(message, "trailing-bytes", rest, "%d bytes", size - reader.at)
+    remark(message, "trailing-bytes", rest, "bytes: %d", size - reader.at)
   end
   if captured_short and message.trouble ~= "cut" then
     report(message, "cut", nil, format("%d bytes were captured", size))

@@ -43,6 +43,18 @@ def test_the_pages_name_every_finding() -> None:
     assert not {code for code in refused if f"`{code}`" not in text}
 
 
+def test_every_filter_that_is_recommended_is_one_of_the_dissector() -> None:
+    from scapy_chitchat.records.checks import CODES
+    from scapy_chitchat.wireshark.install import filter_lines
+
+    names = set(re.findall(r'"(chitchat\.[a-z0-9_.]+)"', (ROOT / "lua" / "chitchat.lua").read_text()))
+    names |= {f"chitchat.{code.replace('-', '_')}" for code in CODES}
+    rows = [line for line in (ROOT / "README.md").read_text().split("\n") if line.startswith("| `chitchat")]
+    used = set(re.findall(r"chitchat\.[a-z0-9_.]+", "\n".join([*rows, *filter_lines()])))
+    assert len(used) > 10
+    assert used <= names
+
+
 def undocumented(source: str) -> Iterator[str]:
     """The public constants of a module behind which no string says what they are.
 

@@ -20,6 +20,7 @@ from scapy_chitchat.cli.common import complain
 from scapy_chitchat.cli.lines import printer_for
 from scapy_chitchat.cli.options import MessageOptions, Reading
 from scapy_chitchat.cli.tables import Counts, Summary, print_stats
+from scapy_chitchat.cli.unmatched import Unmatched
 from scapy_chitchat.records.base import JsonObject
 
 
@@ -72,6 +73,7 @@ class Output:
         self.wish = wish
         self.counters = Counters()
         self.counts = Counts()
+        self.unmatched = Unmatched(wish)
         self._printer = printer_for(wish)
         self._summary = Summary() if wish.summary else None
         self._started = time.perf_counter()
@@ -97,6 +99,8 @@ class Output:
 
     def notes(self) -> None:
         """What was lost, passed over or could not be read: a line each, whatever else was asked for."""
+        if (line := self.unmatched.line(self.counts.messages)) is not None:
+            complain(line)
         for line in notes(self.counters):
             complain(line)
 
@@ -110,7 +114,10 @@ def messages_in(
         output.counts.messages += 1
         output.counts.refused += captured.error is not None
         if keeps(captured):
+            output.unmatched.passed()
             yield captured
+        else:
+            output.unmatched.add(captured)
 
 
 def all_messages_in(

@@ -137,7 +137,7 @@ def remarks(decoded: Decoded, data: bytes) -> Iterator[Finding]:
         if data[stream.start : stream.end] != stream.field.encode(stream.held):
             yield finding("unusual-blocks", stream.start, f"the blocks of {stream.field.holds}")
     if end < len(data):
-        yield finding("trailing-bytes", end, f"{len(data) - end:,} bytes")
+        yield finding("trailing-bytes", end, f"bytes: {len(data) - end:,}")
 
 
 def _size_remark(decoded: Decoded) -> Iterator[Finding]:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests import questions
-from tests.cli.test_cli import run
-from tests.support import PCAPS
+from tests.cli.test_cli import run as run_command
+from tests.support import PCAPS, ROOT
 from tests.support.truth import Change, Run, Truth, View, read_truth
 
 STORY = PCAPS / "story.pcap.gz"
@@ -50,7 +50,7 @@ def test_an_output_that_is_out_of_date_is_seen() -> None:
 
 
 def test_every_question_has_its_commands() -> None:
-    page = (questions.ROOT / "docs" / "questions.md").read_text()
+    page = (ROOT / "docs" / "questions.md").read_text()
     sections = page.split("\n## ")[1:]
     assert [section.split(".")[0] for section in sections[:11]] == [str(number) for number in range(1, 12)]
     for section in sections[:11]:
@@ -63,7 +63,7 @@ def test_every_question_has_its_commands() -> None:
 
 @cache
 def said(*arguments: str) -> list[dict[str, Any]]:
-    done = run(*arguments, "--json", STORY)
+    done = run_command(*arguments, "--json", STORY)
     assert (done.returncode, done.stderr) == (0, "")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
