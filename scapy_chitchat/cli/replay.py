@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import sys
 import time
 from collections import Counter
@@ -243,12 +245,13 @@ def _channel(where: Where, target: Address | None, rewriting: Rewriting, tally: 
         if not (where.allow_remote or is_loopback(interface)):
             raise typer.BadParameter(f"packets on {interface} leave this machine: say --allow-remote if they may")
         return ToInterface(interface, rewriting)
-    except FileNotFoundError:
-        raise Failure(f"there is no interface {interface}") from None
     except PermissionError:
         raise Failure("whole packets need the rights of root (CAP_NET_RAW); --to needs none") from None
     except OSError as error:
-        raise Failure(f"{interface}: {error}") from None
+        if error.errno == errno.ENODEV:
+            there = ", ".join(sorted(name for _, name in socket.if_nameindex()))
+            raise Failure(f"there is no interface {printable(interface)}; there are {there}") from None
+        raise Failure(f"{printable(interface)}: {error.strerror or error}") from None
 
 
 # --- what happened, in words ---

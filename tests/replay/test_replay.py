@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import struct
@@ -23,6 +24,7 @@ from scapy_chitchat.replay.messages import Choice, Messages, Outgoing, Pace, Tal
 from scapy_chitchat.replay.reach import named, stays_here
 from scapy_chitchat.replay.rewrite import LoopbackAddresses, Rewriting, parse_address_mapping
 from tests.support import PCAPS
+from tests.support.namespaces import NoNamespaces, check_namespaces
 from tests.support.peers import PATIENCE, eventually, unread
 
 THREE = PCAPS / "v0-three-nodes.pcap"
@@ -399,6 +401,27 @@ def test_whole_packets_reach_who_listens() -> None:
         done = run("--as-captured", "-i", "lo", "--speed", "50", THREE)
         assert done.returncode == 0, done.stderr
         assert listening.recv(65536)[:2] == b"\x53\xb0"
+
+
+def test_an_interface_is_looked_for_where_we_are() -> None:
+    """In a namespace that shows another one's /sys, as ``unshare -n`` does."""
+    try:
+        check_namespaces()
+    except NoNamespaces as why:
+        pytest.skip(str(why))
+    outer = sorted(set(os.listdir("/sys/class/net")) - {"lo"})
+    inner = shlex.join(map(str, [*REPLAY, "--as-captured", "--allow-remote", "-i", "inner0", "--asap", THREE]))
+    link = "ip link add inner0 type veth peer name inner1 && ip link set inner0 up"
+    done = subprocess.run(["unshare", "-n", "sh", "-c", f"{link} && exec {inner}"], capture_output=True, text=True)
+    if "nknown device type" in done.stderr:
+        pytest.skip("there are no veth interfaces here")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("sent        564 ")
+    for name in (*outer[:1], "nothere"):
+        words = ["unshare", "-n", *map(str, REPLAY), "--as-captured", "--allow-remote", "-i", name, str(THREE)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert f"there is no interface {name}; there are lo" in done.stderr
 
 
 # --- as a command ---
