@@ -32,7 +32,7 @@ from scapy_chitchat.cli.options import (
     Types,
     Write,
 )
-from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
+from scapy_chitchat.cli.status import StatusLine, stop_cleanly, target_address
 from scapy_chitchat.net.addresses import split_address
 from scapy_chitchat.net.text import printable
 from scapy_chitchat.net.udp import Address
@@ -198,7 +198,7 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
     if where.write and not when.loop:
         raise typer.BadParameter("-w with --loop 0 would never end")
     hush_scapy()
-    stop_on_sigterm()
+    stop_cleanly()
     target = target_address(where.to, where.allow_remote) if where.to else None
     rewriting = changes.rewriting(target)
     messages = Messages(
