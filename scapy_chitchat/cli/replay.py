@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Annotated, ClassVar
 
 import typer
@@ -29,7 +32,7 @@ from scapy_chitchat.cli.options import (
     Types,
     Write,
 )
-from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
+from scapy_chitchat.cli.status import StatusLine, stop_cleanly, target_address
 from scapy_chitchat.net.addresses import split_address
 from scapy_chitchat.net.text import printable
 from scapy_chitchat.net.udp import Address
@@ -96,6 +99,10 @@ class When:
         float | None, typer.Option("--rate", metavar="N", min=0.001, max=MOST, help="N messages a second, evenly.")
     ] = None
     asap: Annotated[bool, typer.Option("--asap", help="As fast as it goes.")] = False
+    max_gap: Annotated[
+        float | None,
+        typer.Option("--max-gap", metavar="SECONDS", min=0, max=MOST, help="Wait no longer for the next message."),
+    ] = None
     loop: Annotated[
         int, typer.Option("--loop", metavar="N", min=0, max=MOST, help="N times over; 0: until stopped.")
     ] = 1
@@ -104,11 +111,13 @@ class When:
         """Raises BadParameter where more than one pace is asked for."""
         if (self.speed != 1.0) + bool(self.rate) + self.asap > 1:
             raise typer.BadParameter("choose one of --speed, --rate and --asap")
+        if self.max_gap is not None and (self.rate or self.asap):
+            raise typer.BadParameter("--max-gap is for the pauses of the capture; --rate and --asap have none of them")
 
     @property
     def pace(self) -> Pace:
         """The pace, as a channel keeps it."""
-        return Pace(speed=self.speed, rate=self.rate, asap=self.asap)
+        return Pace(speed=self.speed, rate=self.rate, asap=self.asap, max_gap=self.max_gap)
 
 
 @dataclass(frozen=True)
@@ -189,7 +198,7 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
     if where.write and not when.loop:
         raise typer.BadParameter("-w with --loop 0 would never end")
     hush_scapy()
-    stop_on_sigterm()
+    stop_cleanly()
     target = target_address(where.to, where.allow_remote) if where.to else None
     rewriting = changes.rewriting(target)
     messages = Messages(
@@ -208,7 +217,7 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
     status = StatusLine(lambda: _progress(tally, time.perf_counter() - started))
     code = 0
     try:
-        play(messages, channel, watch=status.update)
+        play(messages, channel, watch=status.update, pauses=_say_that_it_pauses)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except CaptureError as error:
@@ -243,12 +252,17 @@ def _channel(where: Where, target: Address | None, rewriting: Rewriting, tally: 
         if not (where.allow_remote or is_loopback(interface)):
             raise typer.BadParameter(f"packets on {interface} leave this machine: say --allow-remote if they may")
         return ToInterface(interface, rewriting)
-    except FileNotFoundError:
-        raise CommandFailed(f"there is no interface {interface}") from None
     except PermissionError:
         raise CommandFailed("whole packets need the rights of root (CAP_NET_RAW); --to needs none") from None
     except OSError as error:
-        raise CommandFailed(f"{interface}: {error}") from None
+        if error.errno == errno.ENODEV:
+            there = ", ".join(sorted(name for _, name in socket.if_nameindex()))
+            raise CommandFailed(f"there is no interface {printable(interface)}; there are {there}") from None
+        raise CommandFailed(f"{printable(interface)}: {error.strerror or error}") from None
+
+
+def _say_that_it_pauses(seconds: float) -> None:
+    complain(f"the next message is due in {timedelta(seconds=round(min(seconds, MOST)))}; --max-gap shortens pauses")
 
 
 # --- what happened, in words ---

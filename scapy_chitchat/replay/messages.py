@@ -137,6 +137,12 @@ class Pace:
     speed: float = 1.0
     rate: float | None = None
     asap: bool = False
+    max_gap: float | None = None
+    """Seconds that a pause may take at the most."""
+
+
+SET_BACK = 10**9
+"""Nanoseconds: a message so much earlier than the one before shows a clock set back, and not frames out of order."""
 
 
 class _Clock:
@@ -153,7 +159,10 @@ class _Clock:
         self._last = None
 
     def due(self, moment: int) -> float:
-        """When a message captured at ``moment`` (in nanoseconds) is due. A clock that goes back stands still."""
+        """When a message captured at ``moment`` (in nanoseconds) is due.
+
+        Where frames are a little out of order, time stands still; a clock that was set back goes on from there.
+        """
         if self.pace.asap:
             return 0.0
         if self.pace.rate:
@@ -162,7 +171,9 @@ class _Clock:
         if self._last is None:
             self._last = moment
         if moment > self._last:
-            self._due += (moment - self._last) / 10**9 / self.pace.speed
+            gap = (moment - self._last) / 10**9 / self.pace.speed
+            self._due += gap if self.pace.max_gap is None else min(gap, self.pace.max_gap)
+        if moment > self._last or moment < self._last - SET_BACK:
             self._last = moment
         return self._due
 
@@ -345,8 +356,20 @@ class Channel(Protocol):
 # --- the clock ---
 
 
-def play(messages: Messages, channel: Channel, patience: float = 1.0, watch: Callable[[], None] | None = None) -> Tally:
+LONG_PAUSE = 60.0
+"""Seconds: who waits longer for the next message wants to be told."""
+
+
+def play(
+    messages: Messages,
+    channel: Channel,
+    patience: float = 1.0,
+    watch: Callable[[], None] | None = None,
+    pauses: Callable[[float], None] = lambda seconds: None,
+) -> Tally:
     """Send the messages, each when it is due, and count. ``watch`` is called now and then, for a status line.
+
+    ``pauses`` is told of a long pause, and how many seconds it takes.
 
     What was sent before an exception (Ctrl-C) is in ``messages.tally``; the channel is closed in any case.
     """
@@ -354,7 +377,7 @@ def play(messages: Messages, channel: Channel, patience: float = 1.0, watch: Cal
     sent = 0
     started = time.perf_counter()
     try:
-        for message in messages if messages.pace.asap else _when_due(messages, channel, tally):
+        for message in messages if messages.pace.asap else _when_due(messages, channel, tally, pauses):
             channel.send(message)
             tally.sent[message.kind] += 1
             tally.bytes += len(message.data)
@@ -373,7 +396,9 @@ def play(messages: Messages, channel: Channel, patience: float = 1.0, watch: Cal
 _WATCH_EVERY = 16
 
 
-def _when_due(messages: Iterable[Outgoing], channel: Channel, tally: Tally) -> Iterator[Outgoing]:
+def _when_due(
+    messages: Iterable[Outgoing], channel: Channel, tally: Tally, pauses: Callable[[float], None]
+) -> Iterator[Outgoing]:
     """Each message when it is due. The messages behind it are prepared while there is time."""
     source = iter(messages)
     ready: deque[Outgoing] = deque()
@@ -397,6 +422,8 @@ def _when_due(messages: Iterable[Outgoing], channel: Channel, tally: Tally) -> I
         message = ready.popleft()
         size -= len(message.data)
         if (left := message.due - (now() - start)) > 0:
+            if left > LONG_PAUSE:
+                pauses(left)
             channel.wait(left)
         tally.late = max(tally.late, now() - start - message.due)
         yield message

@@ -262,6 +262,25 @@ def test_a_target_that_ends_or_falls_silent_is_found(
     assert read_finding(Path(finding.folder)).messages == finding.messages
 
 
+def test_a_panic_counts_only_if_a_case_may_have_made_it(tmp_path: Path) -> None:
+    """A node may write of an earlier crash when it starts."""
+    fake = tmp_path / "fake.py"
+    says = 'print("panicked at /{}/a-1.0/src/{}.rs:7:1:", file=sys.stderr, flush=True)'
+    source = FAKE.replace("opened =", f"{says.replace('{}', 'old')}\nopened =", 1)
+    source = source.replace('if sys.argv[2] == "exit":', f"{says.replace('{}', 'new')}\n        if False:")
+    fake.write_text(source.replace("time.sleep(1000)", "continue"))
+    port = free_port()
+    target = Target(("127.0.0.1", port), f"{sys.executable} {fake} {port} on", "c", patience=PATIENCE)
+    try:
+        target.start()
+        assert target.failure() is None, "what was there before is no failure"
+        target.send([encode(Ack())])
+        failures = [target.failure(0.3) for _ in range(20)]
+    finally:
+        target.close()
+    assert {each.group for each in failures if each} == {"a-1.0/src/new.rs:7"}
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[Callable[[socket.socket, bytes, Any], None]], tuple[str, int]]]:
     """Starts a thread that handles datagrams, and gives its address."""
@@ -388,7 +407,8 @@ def test_a_real_node_is_stopped_and_the_case_reproduces(peer: Path, tmp_path: Pa
     assert read_finding(folder).confirmed
 
 
-def test_a_run_that_is_stopped_reports_and_leaves_no_process(peer: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_stopped_reports_and_leaves_no_process(peer: Path, tmp_path: Path, stop: signal.Signals) -> None:
     port = free_port()
     command = spawn_command(peer, "0.13", port)
     words = ["run", "--to", f"127.0.0.1:{port}", "--spawn", command, "--strategy", "truncation", "-o", str(tmp_path)]
@@ -404,7 +424,7 @@ def test_a_run_that_is_stopped_reports_and_leaves_no_process(peer: Path, tmp_pat
             except (TimeoutError, ConnectionRefusedError):
                 continue
     time.sleep(0.5)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(stop)
     out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert " cases, " in out

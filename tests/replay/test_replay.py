@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import struct
@@ -25,6 +26,7 @@ from scapy_chitchat.replay.messages import Choice, Messages, Outgoing, Pace, Tal
 from scapy_chitchat.replay.reach import named, stays_here
 from scapy_chitchat.replay.rewrite import LoopbackAddresses, Rewriting, parse_address_mapping
 from tests.support import PCAPS
+from tests.support.namespaces import NoNamespaces, check_namespaces
 from tests.support.peers import PATIENCE, eventually, unread
 
 THREE = PCAPS / "v0-three-nodes.pcap"
@@ -287,6 +289,39 @@ def test_due_moments_are_those_of_the_capture() -> None:
     assert second == pytest.approx([first[-1] + due for due in first], abs=1e-5)
 
 
+def at_moments(path: Path, *seconds: float) -> Path:
+    """A capture of the same message at these moments."""
+    with CaptureWriter(path) as out:
+        for each in seconds:
+            out.datagram(HERE, bytes(Chitchat() / ChitchatSyn(cluster_id="c")), round((10**9 + each) * 10**9))
+    return path
+
+
+def test_a_clock_that_was_set_back_goes_on_from_there(tmp_path: Path) -> None:
+    path = at_moments(tmp_path / "back.pcapng", 5000, 5001, 5000.5, 5002, 1000, 1003, 1004, 999)
+    due = [message.due for message in Messages([path])]
+    assert due == pytest.approx([0, 1, 1, 2, 2, 5, 6, 6])
+
+
+def test_pauses_are_cut_to_the_longest(tmp_path: Path) -> None:
+    path = at_moments(tmp_path / "gaps.pcapng", 0, 2, 90000, 90000.25)
+    due = [message.due for message in Messages([path], pace=Pace(speed=2, max_gap=0.5))]
+    assert due == pytest.approx([0, 0.5, 1, 1.125])
+
+
+def test_a_long_pause_is_said(tmp_path: Path, sink: Sink) -> None:
+    path = at_moments(tmp_path / "long.pcapng", 0, 59, 3719)
+    assert run("--to", sink.text, "--max-gap", "0.1", path).stderr.count("due in") == 0
+    process = subprocess.Popen(
+        [*REPLAY, "--to", sink.text, "--speed", "59", str(path)], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    said = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert "the next message is due in 0:01:02; --max-gap shortens pauses" in said
+
+
 def test_what_one_node_sent() -> None:
     whole = list(read_messages(THREE))
     expected = [captured.data for captured in whole if captured.source == "127.0.0.2:7280"]
@@ -402,6 +437,27 @@ def test_whole_packets_reach_who_listens() -> None:
         assert listening.recv(65536)[:2] == b"\x53\xb0"
 
 
+def test_an_interface_is_looked_for_where_we_are() -> None:
+    """In a namespace that shows another one's /sys, as ``unshare -n`` does."""
+    try:
+        check_namespaces()
+    except NoNamespaces as why:
+        pytest.skip(str(why))
+    outer = sorted(set(os.listdir("/sys/class/net")) - {"lo"})
+    inner = shlex.join(map(str, [*REPLAY, "--as-captured", "--allow-remote", "-i", "inner0", "--asap", THREE]))
+    link = "ip link add inner0 type veth peer name inner1 && ip link set inner0 up"
+    done = subprocess.run(["unshare", "-n", "sh", "-c", f"{link} && exec {inner}"], capture_output=True, text=True)
+    if "nknown device type" in done.stderr:
+        pytest.skip("there are no veth interfaces here")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("sent        564 ")
+    for name in (*outer[:1], "nothere"):
+        words = ["unshare", "-n", *map(str, REPLAY), "--as-captured", "--allow-remote", "-i", name, str(THREE)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert f"there is no interface {name}; there are lo" in done.stderr
+
+
 # --- as a command ---
 
 
@@ -420,6 +476,7 @@ def test_targets_off_this_machine_are_refused() -> None:
         (["--to", "127.0.0.1:1", "--map-node", "x"], "not OLD=NEW"),
         (["--to", "127.0.0.1:1", "--map-addr", "x=y"], "not an IP address"),
         (["-w", os.devnull, "--loop", "0"], "never end"),
+        (["--to", "127.0.0.1:1", "--rate", "1", "--max-gap", "1"], "--max-gap is for the pauses"),
     ],
 )
 def test_wrong_usage_is_one_line(options: list[str], said: str) -> None:
