@@ -20,15 +20,13 @@ from scapy_chitchat.cli.clusters import (
     confidence,
     doubts,
     guesses,
-    moment,
-    moment_of,
     run_text,
     some,
 )
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, console, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import Clock
-from scapy_chitchat.cli.options import OUTPUT, FileOptions, Files, Json, Subjects
+from scapy_chitchat.cli.options import OUTPUT, FileOptions, Files, Json, Subjects, moment, moment_of
 from scapy_chitchat.cli.tables import table
 from scapy_chitchat.cluster import ClusterState, Estimates, KeyValueState, NodeState, ObserverState, ReplicaState
 from scapy_chitchat.net.text import printable
