@@ -44,6 +44,13 @@ class Datagram(NamedTuple):
     """The capture holds only the first part of it."""
     tunnel: tuple[str, ...] = ()
     """The tunnels that it came in, outermost first, such as "vxlan 5001 10.0.0.1 > 10.0.0.2"."""
+    frames: tuple[Frame, ...] = ()
+    """The frames that it came in, in the order of its bytes, if the reader keeps them."""
+
+    @property
+    def nanoseconds(self) -> int:
+        """When it was captured, since the epoch."""
+        return int(self.time * 10**9 // 10**self.decimals)
 
 
 class _Ends(NamedTuple):
@@ -70,14 +77,19 @@ _MAGIC = MAGIC.to_bytes(2, "little")
 class DatagramReader:
     """Turns frames into UDP datagrams. What it keeps between frames is the fragments that wait.
 
-    ``drop_duplicates``: pass over a datagram that was captured twice.
+    ``drop_duplicates``: pass over a datagram that was captured twice. ``keep_frames``: each datagram has its frames.
     """
 
-    def __init__(self, counters: Counters | None = None, *, drop_duplicates: bool = False) -> None:
+    def __init__(
+        self, counters: Counters | None = None, *, drop_duplicates: bool = False, keep_frames: bool = False
+    ) -> None:
         self.counters = counters or Counters()
         self._reassembler = Reassembler(self.counters)
         self._duplicates = Duplicates() if drop_duplicates else None
         self._before = self._now = NO_FRAME
+        self._keeps = keep_frames
+        self._parts: tuple[Frame, ...] = ()
+        """The frames that what is being read came in, if they are kept."""
 
     def read(self, frame: Frame) -> Datagram | None:
         """The datagram that ``frame`` is or completes, if it is or does."""
@@ -85,6 +97,8 @@ class DatagramReader:
         counters.frames += 1
         counters.bytes += len(data)
         self._before, self._now = self._now, frame
+        if self._keeps:
+            self._parts = (frame,)
         try:
             find = QUICK.get(linktype)
             if find is not None and (at := find(data)) >= 0:
@@ -196,9 +210,12 @@ class DatagramReader:
         now = frame.time / 10**frame.decimals
         # one frame that is far ahead proves nothing
         sure = min(now, self._before.time / 10**self._before.decimals) if self._before.number else now
-        piece = Piece((place & 0x1FFF) * 8, bool(place & 0x2000), max(length, 0), payload)
+        piece = Piece((place & 0x1FFF) * 8, bool(place & 0x2000), max(length, 0), payload, self._parts)
         whole = self._reassembler.add(key, now, sure, piece)
-        return self._inside(frame, header, whole, ends) if whole else None
+        if whole is None:
+            return None
+        self._parts = whole.frames
+        return self._inside(frame, header, whole, ends)
 
     # --- UDP ---
 
@@ -237,6 +254,7 @@ class DatagramReader:
             data,
             cut and len(data) < length - 8,
             tunnel,
+            self._parts,
         )
 
     def _is_duplicate(

@@ -16,7 +16,7 @@ from scapy_chitchat.capture.counters import Counters
 from scapy_chitchat.capture.datagrams import Datagram, DatagramReader
 from scapy_chitchat.capture.frame import Frame
 from scapy_chitchat.capture.frames import CaptureFile, as_sources, in_order
-from scapy_chitchat.capture.sources import Source
+from scapy_chitchat.capture.sources import CaptureError, Source
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.records.checks import Finding, finding, refusal, remarks
 from scapy_chitchat.records.classes import Message
@@ -68,7 +68,7 @@ class MessageFilter:
 
     def takes(self, datagram: Datagram) -> bool:
         """Whether this datagram is, or is to be, a message."""
-        _, _, _, _, source_port, _, destination_port, data, _, _ = datagram
+        _, _, _, _, source_port, _, destination_port, data, _, _, _ = datagram
         if self.ports is not None:
             return source_port in self.ports or destination_port in self.ports
         return looks_like_message(data, source_port in self._home or destination_port in self._home)
@@ -94,15 +94,20 @@ def _without_first(count: int) -> Unwrap:
 
 
 def read_datagrams(frames: Iterable[Frame], reader: DatagramReader, wanted: MessageFilter) -> Iterator[Datagram]:
-    """The datagrams in ``frames`` that are chitchat messages."""
+    """The datagrams in ``frames`` that are chitchat messages.
+
+    Who stops before the last has lost nothing: what waits for fragments then counts only where the frames ended.
+    """
     counters, read, pick = reader.counters, reader.read, wanted.pick
     try:
         for frame in frames:
             datagram = read(frame)
             if datagram is not None and (picked := pick(datagram, counters)) is not None:
                 yield picked
-    finally:
+    except CaptureError:
         reader.finish()
+        raise
+    reader.finish()
 
 
 _SHORT = {"too-short", "bad-type", "string-short", "field-short", "block-short"}

@@ -12,7 +12,7 @@ import typer
 
 from scapy_chitchat.capture import CapturedMessage, Counters, notes
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, counted
-from scapy_chitchat.cli.moments import Clock, Moment, Zone, date_text, generation_text, parse_moment
+from scapy_chitchat.cli.moments import Clock, Moment, Zone, date_text, generation_text
 from scapy_chitchat.cli.options import OUTPUT, FileOptions
 from scapy_chitchat.cli.showing import all_messages_in
 from scapy_chitchat.cli.sources import Sources
@@ -23,8 +23,7 @@ from scapy_chitchat.net.text import printable
 
 def nanoseconds(message: CapturedMessage) -> int:
     """When a message was captured: nanoseconds since the epoch."""
-    scale: int = 10 ** (9 - message.datagram.decimals)
-    return message.datagram.time * scale
+    return message.datagram.nanoseconds
 
 
 RULES: tuple[RulesName, ...] = get_args(RulesName)
@@ -36,21 +35,6 @@ def rules_name(value: str) -> str:
     if value and value not in RULES:
         raise typer.BadParameter(f"there are no rules {value!r}; there are {', '.join(RULES)}")
     return value
-
-
-def moment(value: str) -> str:
-    """The callback of an option: a moment. Raises BadParameter for what is none."""
-    if value:
-        try:
-            parse_moment(value)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-    return value
-
-
-def moment_of(value: str) -> Moment | None:
-    """The moment of such an option; None where it was not given."""
-    return parse_moment(value) if value else None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from scapy_chitchat.capture.live import ANY, Interface
 from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.cli.common import BAD_INPUT, MOST, CommandFailed, complain, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
-from scapy_chitchat.cli.options import INTERFACE, MessageOptions, Write
+from scapy_chitchat.cli.options import INTERFACE, Count, MessageOptions, Write
 from scapy_chitchat.cli.showing import Output, messages_in
 from scapy_chitchat.wire.protocol import UDP_PORTS
 
@@ -32,10 +32,7 @@ class Capture:
     PANEL: ClassVar = "Capture"
     interface: Annotated[str, INTERFACE]
     write: Write = ""
-    count: Annotated[
-        int,
-        typer.Option("-c", "--count", metavar="N", min=0, max=MOST, help="Stop after N messages."),
-    ] = 0
+    count: Count = 0
     seconds: Annotated[
         float,
         typer.Option("--seconds", metavar="S", min=0, max=MOST, help="Stop after so many seconds."),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from copy import copy
@@ -48,6 +49,13 @@ class Sources:
                 sys.stdout.flush()
                 complain(str(error))
             self.failed |= nothing_readable(self.counters, before)
+
+    def not_among(self, path: str) -> str:
+        """The path of a file to write. Raises CommandFailed where it is one of those that are read."""
+        for each in map(str, self._files):
+            if os.path.exists(path) and os.path.exists(each) and os.path.samefile(path, each):
+                raise CommandFailed(f"{printable(path)} is one of the captures to read: write another file")
+        return path
 
     def show_progress(self) -> None:
         """Show how far it has come; to be called now and then."""

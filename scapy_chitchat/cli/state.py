@@ -11,10 +11,10 @@ from typing import Annotated, ClassVar, TypeVar
 import msgspec
 import typer
 
-from scapy_chitchat.cli.clusters import Detector, Feeding, Times, moment, moment_of
+from scapy_chitchat.cli.clusters import Detector, Feeding, Times
 from scapy_chitchat.cli.common import complain, hush_scapy
 from scapy_chitchat.cli.declaring import Command
-from scapy_chitchat.cli.options import OUTPUT, FileOptions, Files, Json, Subjects
+from scapy_chitchat.cli.options import OUTPUT, FileOptions, Files, Json, Subjects, moment, moment_of
 from scapy_chitchat.cli.states import Shown, Tables, Views
 from scapy_chitchat.cluster import ClusterState, NodeState, ReplicaState
 

@@ -13,11 +13,11 @@ from typing import Annotated, ClassVar, get_args
 import typer
 from msgspec import UNSET
 
-from scapy_chitchat.cli.clusters import Detector, Feeding, Times, moment, moment_of
+from scapy_chitchat.cli.clusters import Detector, Feeding, Times
 from scapy_chitchat.cli.common import complain, console, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import Clock, Moment, generation_text
-from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json, Subjects
+from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json, Subjects, moment, moment_of
 from scapy_chitchat.cli.tables import table
 from scapy_chitchat.cluster import Event
 from scapy_chitchat.cluster.events import Kind

@@ -334,7 +334,7 @@ def kind_of(data: bytes) -> str:
 
 def nanoseconds(datagram: Datagram) -> int:
     """When it was captured, since the epoch."""
-    return int(datagram.time * 10**9 // 10**datagram.decimals)
+    return datagram.nanoseconds
 
 
 # --- channels ---
