@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -116,6 +117,10 @@ _SHORT = {"too-short", "bad-type", "string-short", "field-short", "block-short"}
 _OURS = "stream-limit"
 """What stops us and not a node."""
 
+_decode = lru_cache(maxsize=8)(decode_whole)
+"""Nodes send the same Syn to several peers in a round, and equal Acks: what was just read is not read again. Few are
+kept, because one may hold many megabytes when it is unpacked."""
+
 
 class CapturedMessage:
     """A message as it was captured, and what is to be said of it."""
@@ -133,7 +138,7 @@ class CapturedMessage:
         self._findings: list[Finding] | None = None
         self._decoded: Decoded | None = None
         try:
-            self._decoded = decode_whole(datagram.data, limit)
+            self._decoded = _decode(datagram.data, limit)
             self.message = self._decoded.message
         except DecodeError as error:
             self._refusal = error

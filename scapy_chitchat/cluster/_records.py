@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from scapy_chitchat.records.classes import Ack as Ack
@@ -15,13 +14,12 @@ from scapy_chitchat.records.classes import NodeOp as NodeOp
 from scapy_chitchat.records.classes import Syn as Syn
 from scapy_chitchat.records.classes import SynAck as SynAck
 from scapy_chitchat.records.identity import ChitchatId as ChitchatId
+from scapy_chitchat.records.identity import id_of
+from scapy_chitchat.records.sections import pieces as pieces
 from scapy_chitchat.records.sections import sections
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage as CapturedMessage
-
-
-_identity: Callable[[NodeOp], tuple[str, int, str]] = attrgetter(*ChitchatId._fields)
 
 
 class Section(NamedTuple):
@@ -36,13 +34,9 @@ class Section(NamedTuple):
     """The version that a reader stands at when it has taken the section; 0 for a section without an operation."""
 
 
-def sections_of(delta: Sequence[DeltaItem]) -> Iterator[Section]:
-    """The sections of a delta that a node takes."""
-    for each in sections(delta):
-        node, changes = each.node, each.changes
-        key_values: Sequence[KeyValueOp]
-        if len(changes) == 1 and isinstance(changes[0], KeyValueOp):  # as nearly all are
-            key_values, reached = changes, changes[0].version  # type: ignore[assignment]
-        else:
-            key_values, reached = [change for change in changes if isinstance(change, KeyValueOp)], each.reached
-        yield Section(_identity(node), node.last_gc_version, node.from_version_excluded, key_values, reached)
+def section_of(piece: Sequence[DeltaItem]) -> Section:
+    """The section that these operations of a delta are."""
+    (each,) = sections(piece)
+    node, changes = each.node, each.changes
+    key_values = [change for change in changes if isinstance(change, KeyValueOp)]
+    return Section(id_of(node), node.last_gc_version, node.from_version_excluded, key_values, each.reached)

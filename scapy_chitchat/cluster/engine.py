@@ -4,24 +4,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from scapy_chitchat.cluster._records import Ack, Section, Syn, SynAck, sections_of
+from scapy_chitchat.cluster._records import Ack, Syn, SynAck
 from scapy_chitchat.cluster.community import Community
 from scapy_chitchat.cluster.estimates import Estimates, estimate
 from scapy_chitchat.cluster.events import Event
 from scapy_chitchat.cluster.inbox import Delivered
 from scapy_chitchat.cluster.ladder import Step
 from scapy_chitchat.cluster.patience import Doubles, Unanswered
-from scapy_chitchat.cluster.roster import Roster
+from scapy_chitchat.cluster.roster import Roster, Sections
 from scapy_chitchat.cluster.settings import Settings
 from scapy_chitchat.cluster.speakers import Speaker, Speakers
 from scapy_chitchat.cluster.state import ClusterState
 from scapy_chitchat.cluster.view import view
 
 if TYPE_CHECKING:
-    from scapy_chitchat.cluster._records import CapturedMessage, DeltaItem
+    from scapy_chitchat.cluster._records import CapturedMessage
 
 _MOST_HELD = 1000
 """The most messages that are kept while their cluster is unknown."""
@@ -38,6 +38,7 @@ class Cluster:
         self.settings = settings or Settings()
         self._out: list[Event] = []
         self._roster = Roster()
+        self._sections = Sections(self._roster)
         self._speakers = Speakers(self._roster)
         self._communities: dict[str, Community] = {}
         self._time = 0
@@ -126,7 +127,7 @@ class Cluster:
     def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record: SynAck) -> None:
         cluster_id = self._speakers.cluster_of(destination, sent.source)
         table = sent.table = self._roster.table(record.digest)
-        sent.sections = self._sections(record.delta)
+        sent.sections = self._sections.of(record.delta)
         if cluster_id is None:
             self._hold(sent, destination)
             return
@@ -145,7 +146,7 @@ class Cluster:
 
     def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Ack) -> None:
         cluster_id = self._speakers.cluster_of(sent.source, destination)
-        sent.sections = self._sections(record.delta)
+        sent.sections = self._sections.of(record.delta)
         if cluster_id is None:
             self._hold(sent, destination)
             return
@@ -191,9 +192,6 @@ class Cluster:
         asked = self._speakers.receiver(destination).run
         community.emit("bad-cluster", asked, speaker.run, to=sent.source, other_cluster=speaker.cluster_id)
         self._deliver(sent, destination)
-
-    def _sections(self, delta: Sequence[DeltaItem]) -> tuple[tuple[int, Section], ...]:
-        return tuple((self._roster[each.subject], each) for each in sections_of(delta))
 
     def _deliver(self, sent: Delivered, destination: str) -> None:
         if sent.wants_answer and sent.cluster_id is not None:

@@ -66,7 +66,7 @@ def _presume(community: Community, observer: Observer) -> Presumed:
             trial.hear(each.table, each.time, community.detector)
         for (subject, section), as_of in zip(each.sections, each.as_of, strict=True):
             taken = trial.take(subject, section, as_of)
-            if taken.kind in ("apply", "reset") and not each.read_at:
+            if taken and taken.kind in ("apply", "reset") and not each.read_at:
                 found.doubtful.add(subject)
     found.numbers, found.extras = trial.numbers, trial.extras
     return found
