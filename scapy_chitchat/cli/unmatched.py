@@ -60,6 +60,10 @@ def _types(captured: CapturedMessage, wish: MessageOptions) -> Iterator[str]:
         yield captured.message.type
 
 
+def _statuses(captured: CapturedMessage, wish: MessageOptions) -> Iterator[str]:
+    yield from (op.status for op in delta_of(captured.message) if isinstance(op, KeyValueOp))
+
+
 _FILTERS = (
     _Filter("--node", lambda wish: "node ids", lambda wish: wish.node, _node_ids),
     _Filter(
@@ -67,6 +71,14 @@ _FILTERS = (
     ),
     _Filter("--cluster", lambda wish: "cluster_ids", lambda wish: wish.cluster, _cluster_ids),
     _Filter("--type", lambda wish: "types", lambda wish: ",".join(wish.types), _types),
+    _Filter("--status", lambda wish: "statuses", lambda wish: ",".join(wish.statuses), _statuses),
+    _Filter("--from", lambda wish: "senders", lambda wish: wish.sender, lambda captured, wish: iter([captured.source])),
+    _Filter(
+        "--to",
+        lambda wish: "receivers",
+        lambda wish: wish.receiver,
+        lambda captured, wish: iter([captured.destination]),
+    ),
 )
 
 
