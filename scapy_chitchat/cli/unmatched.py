@@ -7,17 +7,18 @@ Names are collected until a message passes, a few of each kind, so that this cos
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from scapy_chitchat.cli.common import counted
+from scapy_chitchat.cli.options import MessageOptions, Period
 from scapy_chitchat.net.text import printable
 from scapy_chitchat.records.classes import KeyValueOp, NodeOp, Syn
 from scapy_chitchat.records.sections import delta_of, digest_of
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage
-    from scapy_chitchat.cli.options import MessageOptions
 
 MOST_NAMES = 8
 """Names of a kind that are listed; behind them stands whether there are more."""
@@ -89,6 +90,8 @@ class Unmatched:
         self._wish = wish
         self._asked = [(each, each.wanted(wish)) for each in _FILTERS if each.wanted(wish)]
         self._names: dict[str, dict[str, None]] = {each.option: {} for each, _ in self._asked}
+        self._when = _when(wish)
+        self._times: list[Decimal] = []
         self._with_findings = 0
         self._passed = False
 
@@ -102,6 +105,9 @@ class Unmatched:
             return
         if self._wish.findings:
             self._with_findings += bool(captured.findings)
+        if self._when:
+            times = [*self._times, captured.time]
+            self._times = [min(times), max(times)]
         for each, _ in self._asked:
             names = self._names[each.option]
             for name in each.names(captured, self._wish):
@@ -112,10 +118,11 @@ class Unmatched:
     def line(self, messages: int) -> str | None:
         """What to say of so many messages; None where one passed, or nothing was asked of them."""
         filters = [f"{each.option} {printable(value)}" for each, value in self._asked]
-        filters += ["--findings"] if self._wish.findings else []
+        filters += [*self._when, *(["--findings"] if self._wish.findings else [])]
         if self._passed or not messages or not filters:
             return None
         hints = [self._hint(each) for each, _ in self._asked]
+        hints += [f"times here are {' to '.join(map(str, self._times))}"] if self._when else []
         hints += [f"{self._with_findings:,} of them with findings"] if self._wish.findings else []
         passes = "passes" if messages == 1 else "pass"
         return f"0 of {counted(messages, 'message')} {passes} {' '.join(filters)}: {'; '.join(hints)}"
@@ -126,6 +133,13 @@ class Unmatched:
             return f"there are no {word} here"
         shown = ", ".join(printable(_short(name)) for name in names[:MOST_NAMES])
         return f"{word} here are {shown}{' …' if len(names) > MOST_NAMES else ''}"
+
+
+def _when(wish: MessageOptions) -> list[str]:
+    """The filters by time, as on the command line, where the command has them."""
+    period = wish if isinstance(wish, Period) else Period()
+    asked = {"--since": period.since, "--until": period.until}
+    return [f"{option} {value}" for option, value in asked.items() if value]
 
 
 def _short(name: str) -> str:

@@ -199,6 +199,11 @@ def test_a_key_and_a_node_are_looked_for_in_one_section() -> None:
         (["--status", "DeleteAfterTtl", "--type", "Syn"], "--type Syn --status DeleteAfterTtl: types here are Ack"),
         (["--from", "1.2.3.4"], "--from 1.2.3.4: senders here are 127.0.0.1:"),
         (["--to", "1.2.3.4"], "--to 1.2.3.4: receivers here are 127.0.0.1:"),
+        (["--since", "2100-01-01"], "--since 2100-01-01: times here are 17"),
+        (
+            ["--until", "0", "--node", "*"],
+            "--node * --until 0: node ids here are node-0, node-1, node-2; times here are 17",
+        ),
         (["--node", "*"], None),
     ],
 )
