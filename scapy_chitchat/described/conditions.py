@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether a field is there: conditions that a program can read, and what stands for a field that is not."""
+"""Whether a field is there: conditions that a program can read, and what stands for a field that is not.
+
+Scapy puts a condition around a field, of whatever kind that is. So it is no kind with a row in the tables: here alone
+is asked whether there is one.
+"""
 
 from __future__ import annotations
 
