@@ -16,7 +16,7 @@ import pytest
 
 from tests import questions
 from tests.cli.test_cli import run
-from tests.support import PCAPS
+from tests.support import PCAPS, ROOT
 from tests.support.truth import Change, Run, Truth, View, read_truth
 
 STORY = PCAPS / "story.pcap.gz"
@@ -50,7 +50,7 @@ def test_an_output_that_is_out_of_date_is_seen() -> None:
 
 
 def test_every_question_has_its_commands() -> None:
-    page = (questions.ROOT / "docs" / "questions.md").read_text()
+    page = (ROOT / "docs" / "questions.md").read_text()
     sections = page.split("\n## ")[1:]
     assert [section.split(".")[0] for section in sections[:11]] == [str(number) for number in range(1, 12)]
     for section in sections[:11]:
@@ -103,8 +103,8 @@ class Write(NamedTuple):
 def writes() -> list[Write]:
     """The changes that took a version: one that sets what is there already takes none."""
     known: dict[Run, int] = defaultdict(int)
-    for run, details in TRUTH.runs.items():
-        known[run] = len(STARTED) if cluster_of(run) == "prod" else 0
+    for each_run, details in TRUTH.runs.items():
+        known[each_run] = len(STARTED) if cluster_of(each_run) == "prod" else 0
         assert details["started"]
     taken = []
     for each in TRUTH.changes:
@@ -166,10 +166,10 @@ def test_3_who_restarted() -> None:
     restarts = [run for run in TRUTH.runs if run != next(each for each in TRUTH.runs if each.node_id == run.node_id)]
     events = said("timeline", "--kind", "restarted")
     assert [(event["node_id"], event["generation_id"]) for event in events] == [run[:2] for run in restarts]
-    for event, run in zip(events, restarts, strict=True):
-        before = next(each for each in TRUTH.runs if each.node_id == run.node_id)
+    for event, restarted in zip(events, restarts, strict=True):
+        before = next(each for each in TRUTH.runs if each.node_id == restarted.node_id)
         assert event["earlier_generation_id"] == before.generation_id
-        assert 0 <= event["time"] - TRUTH.runs[run]["started"] < LATE
+        assert 0 <= event["time"] - TRUTH.runs[restarted]["started"] < LATE
 
 
 def test_4_who_gets_no_updates() -> None:
