@@ -23,7 +23,9 @@ def test_the_check_passes_and_fails() -> None:
     late = run("everybody_has_it.py", STORY, "indexer-1", 10, 22)
     assert late.returncode == 1
     assert "searcher-0" in late.stdout, "it stood still at that time"
-    assert "nobody has named nobody" in run("everybody_has_it.py", STORY, "nobody", 1, 1).stderr
+    unknown = run("everybody_has_it.py", STORY, "nobody", 1, 1)
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (1, 1)
+    assert "nobody has named nobody" in unknown.stderr
 
 
 def test_the_walk_goes_to_its_end() -> None:
