@@ -19,9 +19,11 @@ from scapy_chitchat.capture.reassembly import Piece, Reassembler, Whole
 from scapy_chitchat.capture.steps import MOST_STEPS, Opener, ip, unknown
 from scapy_chitchat.capture.tunnels import OVER_IPV4, OVER_IPV6, PORTS, VXLAN_START, vxlan_on_any_port
 from scapy_chitchat.net.addresses import address_text
+from scapy_chitchat.net.numbers import PROTOCOL_UDP
 from scapy_chitchat.wire.protocol import MAGIC
 
 NO_FRAME = Frame(0, 0, 0, 0, b"", 0)
+"""What stands for a frame before the first."""
 MOST_TUNNELS = 8
 """Tunnels in tunnels that are followed."""
 
@@ -59,7 +61,6 @@ class _Ends(NamedTuple):
 _IPV4 = struct.Struct(">BxHHHxB2x4s4s").unpack_from
 _IPV6 = struct.Struct(">xxxxHBx16s16s").unpack_from
 _UDP = struct.Struct(">HHH").unpack_from
-_PROTOCOL_UDP = 17
 _FRAGMENT_HEADER = 44
 _AUTHENTICATION = 51
 _EXTENSION_HEADERS = frozenset({0, 43, 60, 135, 139, 140, _AUTHENTICATION})
@@ -133,7 +134,7 @@ class DatagramReader:
 
     def _ipv4(self, frame: Frame, data: bytes, at: int, tunnel: tuple[str, ...]) -> Datagram | None:
         first, total, ident, place, protocol, source, destination = _IPV4(data, at)
-        if protocol != _PROTOCOL_UDP and protocol not in OVER_IPV4 and protocol != _AUTHENTICATION:
+        if protocol != PROTOCOL_UDP and protocol not in OVER_IPV4 and protocol != _AUTHENTICATION:
             return None
         start = at + (first & 15) * 4
         length = at + total - start if total else len(data) - start  # 0: the network card would have filled it in
@@ -143,7 +144,7 @@ class DatagramReader:
             key = (source, destination, ident, protocol, tunnel)
             ends = _Ends(source, destination, ident, tunnel, True)
             return self._fragment(frame, key, place, length, payload, protocol, ends)
-        if protocol == _PROTOCOL_UDP:
+        if protocol == PROTOCOL_UDP:
             return self._udp(frame, payload, cut, source, destination, ident, tunnel)
         return self._inside(frame, protocol, Whole(payload, cut), _Ends(source, destination, ident, tunnel, False))
 
@@ -152,7 +153,7 @@ class DatagramReader:
         start = at + 40
         payload = data[start : start + length] if length else data[start:]
         cut = len(payload) < length
-        if header == _PROTOCOL_UDP:
+        if header == PROTOCOL_UDP:
             return self._udp(frame, payload, cut, source, destination, 0, tunnel)
         ends = _Ends(source, destination, 0, tunnel, False)
         return self._inside(frame, header, Whole(payload, cut), ends, length)
@@ -165,7 +166,7 @@ class DatagramReader:
             header = payload[at]
             at += size
         source, destination, ident, tunnel, is_whole = ends
-        if header == _PROTOCOL_UDP:
+        if header == PROTOCOL_UDP:
             return self._udp(frame, payload[at:], whole.cut, source, destination, ident, tunnel)
         if header == _FRAGMENT_HEADER and not is_whole:
             return self._fragment6(frame, Whole(payload[at:], whole.cut), ends, (length or len(payload)) - at)

@@ -8,23 +8,22 @@ as we may have it. On loopback every packet passes twice, out and in; only the s
 from __future__ import annotations
 
 import ctypes
-import os
 import socket
 import struct
 from collections.abc import Collection, Iterator
 from types import TracebackType
 
+from scapy_chitchat.capture.frame import LARGEST_FRAME
 from scapy_chitchat.capture.frames import CaptureError, Frame
+from scapy_chitchat.net.interfaces import ETHERNET_HARDWARE, LOOPBACK_HARDWARE, hardware
+from scapy_chitchat.net.numbers import ETHERNET, PROTOCOL_UDP, RAW_IP
 
 ANY = "any"
 """The name that stands for all interfaces, as for tcpdump."""
 RECEIVE_BUFFER = 128 * 1024 * 1024
 """Bytes that the kernel is asked to keep for us; a small message takes about 1 kB there, with its bookkeeping."""
-LARGEST_FRAME = 256 * 1024
 IDLE_SECONDS = 0.1
-
-ETHERNET, RAW_IP = 1, 101
-"""Link types: of interfaces with Ethernet headers, and of all others, where we ask for IP packets."""
+"""Seconds that a read waits for a frame at the most."""
 
 # --- what Python's socket module has no names for ---
 
@@ -34,8 +33,6 @@ _SO_TIMESTAMPNS = 35
 _SOL_PACKET = 263
 _PACKET_STATISTICS = 6
 _ALL_PROTOCOLS = 0x0003
-_SIOCGIFHWADDR = 0x8927
-_ETHERNET_HARDWARE = (1, 772)  # Ethernet, loopback
 _TIMESPEC = struct.Struct("@ll")
 
 
@@ -45,9 +42,9 @@ _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _LOAD_HALF_AT_X = 0x20, 0x28, 0x30, 0x48
 _AND, _SHIFT_LEFT, _TO_X, _RETURN, _IF_EQUAL, _IF_SET = 0x54, 0x64, 0x07, 0x06, 0x15, 0x45
 _PROTOCOL, _PACKET_TYPE, _HARDWARE = 0xFFFFF000, 0xFFFFF004, 0xFFFFF01C  # what the kernel knows beside the bytes
 _IP = 0xFFF00000  # offsets from here count from the IP header, whatever the link layer
-_OUTGOING, _LOOPBACK = 4, 772
+_OUTGOING = 4
 _VLANS = (0x8100, 0x88A8)
-_UDP, _FRAGMENT = 17, 44
+_FRAGMENT = 44
 _OTHER_EXTENSIONS = (0, 43, 51, 60)
 _MOST_PORTS = 50
 
@@ -90,7 +87,7 @@ def udp_filter(ports: Collection[int] = ()) -> bytes:
         ports = ()
     code = _Filter()
     code.add(_LOAD_WORD, _HARDWARE)
-    code.add(_IF_EQUAL, _LOOPBACK, "", "any way")
+    code.add(_IF_EQUAL, LOOPBACK_HARDWARE, "", "any way")
     code.add(_LOAD_WORD, _PACKET_TYPE)
     code.add(_IF_EQUAL, _OUTGOING, "drop")
     code.label("any way")
@@ -99,7 +96,7 @@ def udp_filter(ports: Collection[int] = ()) -> bytes:
     code.compare(_VLANS, "take")
     code.add(_IF_EQUAL, 0x0800, "", "drop")
     code.add(_LOAD_BYTE, _IP + 9)
-    code.add(_IF_EQUAL, _UDP, "", "drop")
+    code.add(_IF_EQUAL, PROTOCOL_UDP, "", "drop")
     code.add(_LOAD_HALF, _IP + 6)
     code.add(_IF_SET, 0x1FFF, "take")
     code.add(_LOAD_BYTE, _IP)
@@ -110,7 +107,7 @@ def udp_filter(ports: Collection[int] = ()) -> bytes:
     code.label("IPv6")
     code.add(_LOAD_BYTE, _IP + 6)
     code.compare((_FRAGMENT, *_OTHER_EXTENSIONS), "take")
-    code.add(_IF_EQUAL, _UDP, "", "drop")
+    code.add(_IF_EQUAL, PROTOCOL_UDP, "", "drop")
     _compare_ports(code, _LOAD_HALF, _IP + 40, ports)
     code.label("drop")
     code.add(_RETURN, 0)
@@ -217,12 +214,8 @@ class Interface:
 
 def _has_ethernet_headers(name: str) -> bool:
     """Whether its frames have Ethernet headers. Raises CaptureError where there is no interface of this name."""
-    import fcntl  # which not every system has
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        try:
-            found = fcntl.ioctl(asked, _SIOCGIFHWADDR, struct.pack("@16s24x", os.fsencode(name)))
-        except OSError:
-            names = ", ".join(sorted(name for _, name in socket.if_nameindex()))
-            raise CaptureError(f"{name}: no such interface; there are {names}, and {ANY} for all") from None
-    return struct.unpack_from("@H", found, 16)[0] in _ETHERNET_HARDWARE
+    try:
+        return hardware(name) in (ETHERNET_HARDWARE, LOOPBACK_HARDWARE)
+    except OSError:
+        names = ", ".join(sorted(name for _, name in socket.if_nameindex()))
+        raise CaptureError(f"{name}: no such interface; there are {names}, and {ANY} for all") from None

@@ -136,8 +136,11 @@ class CapturedMessage:
             self.error = None if missing or error.code == _OURS else error
 
     def __repr__(self) -> str:
-        what = self.values().get("type", "no message")
-        return f"<CapturedMessage {what} {self.source} > {self.destination}, frame {self.frame}>"
+        values = self.values()
+        what = f"{values['type']} V{values['version']}" if "type" in values else "no message"
+        why = f", refused: {self.error.code}" if self.error else ", cut" if self.datagram.cut else ""
+        ends = f"{self.source} > {self.destination}"
+        return f"<CapturedMessage {what}, {ends}, {len(self.data)} bytes, frame {self.frame}{why}>"
 
     @property
     def frame(self) -> int:

@@ -24,6 +24,7 @@ MOST_WAITING_BYTES = 64 * 1024 * 1024
 MOST_REMEMBERED = 256
 """Packets that were put together and whose fragments are still known when they come again."""
 MOST_REMEMBERED_PIECES = 64
+"""Fragments of such a packet at the most: one of more is forgotten at once."""
 
 PIECE_COST, PACKET_COST = 256, 2048
 """Bytes of memory that a fragment and a packet take beside their bytes."""

@@ -8,10 +8,8 @@ from os import PathLike
 from pathlib import Path
 from types import TracebackType
 
+from scapy_chitchat.net.numbers import RAW_IP
 from scapy_chitchat.net.packets import Endpoints, ip_packets
-
-RAW_IP = 101
-"""The link type of a capture whose frames are IP packets."""
 
 _SECTION = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
 _NANOSECONDS = struct.pack("<HHBxxxHH", 9, 1, 9, 0, 0)

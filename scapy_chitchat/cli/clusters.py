@@ -28,6 +28,7 @@ def nanoseconds(message: CapturedMessage) -> int:
 
 
 RULES: tuple[RulesName, ...] = get_args(RulesName)
+"""The names of the rules, as the option has them."""
 
 
 def rules_name(value: str) -> str:

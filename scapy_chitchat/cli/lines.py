@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
@@ -170,9 +170,10 @@ class LinePrinter:
             for each in captured.findings:
                 place = f"{each.stream} " if each.stream else ""
                 where = f"{place}byte {each.offset}"
+                detail = f" Here: {each.detail}." if each.detail else ""
                 print(
                     f"        {self._paint(each.severity, SEVERITY_COLOURS[each.severity])} {each.code} ({where}): "
-                    f"{printable(each.text)}"
+                    f"{printable(each.text + detail)}"
                 )
         if self.verbose:
             for tunnel in captured.tunnel:
@@ -218,7 +219,7 @@ def _iso(captured: CapturedMessage) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{decimals}Z"
 
 
-def _contents(values: dict[str, Any]) -> list[str]:
+def _contents(values: JsonObject) -> list[str]:
     words = []
     if "cluster_id" in values:
         words.append(f"cluster={printable(values['cluster_id'])}")

@@ -191,7 +191,7 @@ class Show:
     ] = ""
     summary: Annotated[
         bool,
-        typer.Option("--summary", help="Tables: types, clusters, node pairs, sizes, findings."),
+        typer.Option("--summary", help="Tables: types, clusters, node pairs, sizes, findings by pair and receiver."),
     ] = False
     stats: Annotated[
         bool,

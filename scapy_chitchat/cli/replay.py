@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Annotated, ClassVar
 
 import typer
@@ -29,10 +32,13 @@ from scapy_chitchat.cli.options import (
     Types,
     Write,
 )
-from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
+from scapy_chitchat.cli.status import StatusLine, stop_cleanly, target_address
+from scapy_chitchat.net.addresses import split_address
 from scapy_chitchat.net.text import printable
+from scapy_chitchat.net.udp import Address
 from scapy_chitchat.replay.channels import ToFile, ToInterface, ToNode, is_loopback
 from scapy_chitchat.replay.messages import (
+    NAMES_ELSEWHERE,
     REFUSED,
     Channel,
     Choice,
@@ -41,7 +47,7 @@ from scapy_chitchat.replay.messages import (
     Tally,
     play,
 )
-from scapy_chitchat.replay.rewrite import Rewriting, parse_address_mapping, parse_mapping
+from scapy_chitchat.replay.rewrite import LoopbackAddresses, Rewriting, parse_address_mapping, parse_mapping
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,10 @@ class When:
         float | None, typer.Option("--rate", metavar="N", min=0.001, max=MOST, help="N messages a second, evenly.")
     ] = None
     asap: Annotated[bool, typer.Option("--asap", help="As fast as it goes.")] = False
+    max_gap: Annotated[
+        float | None,
+        typer.Option("--max-gap", metavar="SECONDS", min=0, max=MOST, help="Wait no longer for the next message."),
+    ] = None
     loop: Annotated[
         int, typer.Option("--loop", metavar="N", min=0, max=MOST, help="N times over; 0: until stopped.")
     ] = 1
@@ -101,11 +111,13 @@ class When:
         """Raises BadParameter where more than one pace is asked for."""
         if (self.speed != 1.0) + bool(self.rate) + self.asap > 1:
             raise typer.BadParameter("choose one of --speed, --rate and --asap")
+        if self.max_gap is not None and (self.rate or self.asap):
+            raise typer.BadParameter("--max-gap is for the pauses of the capture; --rate and --asap have none of them")
 
     @property
     def pace(self) -> Pace:
         """The pace, as a channel keeps it."""
-        return Pace(speed=self.speed, rate=self.rate, asap=self.asap)
+        return Pace(speed=self.speed, rate=self.rate, asap=self.asap, max_gap=self.max_gap)
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,10 @@ class Changes:
             help="Change a gossip address, IP or IP:PORT, in digests, deltas and packets (again for more).",
         ),
     ] = field(default_factory=list)
+    to_loopback: Annotated[
+        bool,
+        typer.Option("--to-loopback", help="Change all other gossip addresses, each to one of 127.0.0.0/8."),
+    ] = False
     new_generation: Annotated[
         bool,
         typer.Option(
@@ -143,13 +159,16 @@ class Changes:
         typer.Option("--fill-gaps", help="Make deltas start where a node that heard all the rest stands."),
     ] = False
 
-    def rewriting(self) -> Rewriting:
-        """The rewriting that these ask for. Raises BadParameter for a mapping that is none."""
+    def rewriting(self, target: Address | None) -> Rewriting:
+        """The rewriting that these ask for, on the way to a target. Raises BadParameter for a mapping that is none."""
         try:
+            addresses = parse_address_mapping(self.map_addr)
+            taken = {split_address(new)[0] for new in addresses.values()} | ({str(target[0])} if target else set())
             return Rewriting(
                 cluster_id=self.cluster_id,
                 nodes=parse_mapping(self.map_node),
-                addresses=parse_address_mapping(self.map_addr),
+                addresses=addresses,
+                loopback=LoopbackAddresses(taken) if self.to_loopback else None,
                 new_generation=self.new_generation,
                 heartbeat_offset=self.heartbeat_offset,
                 version=self.version,
@@ -179,8 +198,9 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
     if where.write and not when.loop:
         raise typer.BadParameter("-w with --loop 0 would never end")
     hush_scapy()
-    stop_on_sigterm()
-    rewriting = changes.rewriting()
+    stop_cleanly()
+    target = target_address(where.to, where.allow_remote) if where.to else None
+    rewriting = changes.rewriting(target)
     messages = Messages(
         files,
         rewriting=rewriting,
@@ -189,14 +209,15 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
         passes=when.loop,
         ports=which.ports,
         skip_refused=which.skip_refused,
+        stays_here=not (where.write or where.allow_remote),
     )
     tally = messages.tally
-    channel = _channel(where, rewriting, tally, answers)
+    channel = _channel(where, target, rewriting, tally, answers)
     started = time.perf_counter()
     status = StatusLine(lambda: _progress(tally, time.perf_counter() - started))
     code = 0
     try:
-        play(messages, channel, watch=status.update)
+        play(messages, channel, watch=status.update, pauses=_say_that_it_pauses)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except CaptureError as error:
@@ -207,16 +228,21 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
     sys.stdout.flush()
     for line in summary(tally, where, when):
         print(line, file=sys.stderr if answers.json else sys.stdout)
-    if messages.unused:
+    if messages.unused and tally.sent:
         complain(f"nothing in {', '.join(files)} is called {', '.join(map(printable, sorted(messages.unused)))}")
+    if tally.skipped[NAMES_ELSEWHERE] and tally.sent:
+        kept_back = counted(tally.skipped[NAMES_ELSEWHERE], "message")
+        complain(f"kept back {kept_back} {NAMES_ELSEWHERE}: {_KEPT_BACK}")
     if trouble := _trouble(messages, files, where, which):
         complain(trouble)
         code = code or BAD_INPUT
     return code
 
 
-def _channel(where: Where, rewriting: Rewriting, tally: Tally, answers: Answers) -> Channel:
-    target = target_address(where.to, where.allow_remote) if where.to else None
+_KEPT_BACK = "a node gossips to these; --to-loopback or --map-addr changes them, --allow-remote sends them as they are"
+
+
+def _channel(where: Where, target: Address | None, rewriting: Rewriting, tally: Tally, answers: Answers) -> Channel:
     if where.write:
         return ToFile(where.write, rewriting, target)
     if target:
@@ -226,12 +252,17 @@ def _channel(where: Where, rewriting: Rewriting, tally: Tally, answers: Answers)
         if not (where.allow_remote or is_loopback(interface)):
             raise typer.BadParameter(f"packets on {interface} leave this machine: say --allow-remote if they may")
         return ToInterface(interface, rewriting)
-    except FileNotFoundError:
-        raise CommandFailed(f"there is no interface {interface}") from None
     except PermissionError:
         raise CommandFailed("whole packets need the rights of root (CAP_NET_RAW); --to needs none") from None
     except OSError as error:
-        raise CommandFailed(f"{interface}: {error}") from None
+        if error.errno == errno.ENODEV:
+            there = ", ".join(sorted(name for _, name in socket.if_nameindex()))
+            raise CommandFailed(f"there is no interface {printable(interface)}; there are {there}") from None
+        raise CommandFailed(f"{printable(interface)}: {error.strerror or error}") from None
+
+
+def _say_that_it_pauses(seconds: float) -> None:
+    complain(f"the next message is due in {timedelta(seconds=round(min(seconds, MOST)))}; --max-gap shortens pauses")
 
 
 # --- what happened, in words ---
@@ -249,7 +280,7 @@ def summary(tally: Tally, where: Where, when: When) -> list[str]:
     speed = f", {sent / tally.seconds:,.0f} a second" if tally.seconds and not where.write else ""
     lines = [f"{done:<11} {counted(sent, 'message')}, {counted(tally.bytes, 'byte')} in {tally.seconds:.2f} s{speed}"]
     lines.append(f"            {_counts(tally.sent)}")
-    if tally.skipped:
+    if tally.skipped and sent:
         lines.append(f"skipped     {tally.skipped.total():,}: {_counts(tally.skipped)}")
     if where.to and not where.write:
         want = "wants" if tally.wanted == 1 else "want"
@@ -271,6 +302,9 @@ def _counts(counter: Counter[str]) -> str:
 def _trouble(messages: Messages, files: Sequence[str], where: Where, which: Which) -> str:
     """What a person should do now, if anything."""
     tally = messages.tally
+    if not tally.sent and tally.skipped:
+        why = f"; {_KEPT_BACK}" if tally.skipped[NAMES_ELSEWHERE] else ""
+        return f"nothing to send, all was skipped: {_counts(tally.skipped)}{why}"
     if not tally.sent:
         if which.sender and messages.senders.met:
             met = ", ".join(printable(name) for name in sorted(messages.senders.met)[:20])
@@ -291,6 +325,10 @@ COMMAND = Command(
 All messages go to the one node (--to), from one socket; its answers are counted, and shown with -v or --json. A message
 that nodes refuse is passed on as it is.
 
+A node gossips to the addresses that it hears of: messages that name others than this machine's are kept back without
+--allow-remote. --to-loopback changes them all, each to a loopback address of its own, so that a capture of production
+can be replayed at home.
+
 A node ignores a delta that starts behind a version that it never had. For a capture that begins in the middle of a
 cluster's life, --fill-gaps makes deltas start where the node stands.
 """,
@@ -299,6 +337,7 @@ cluster's life, --fill-gaps makes deltas start where the node stands.
         "scapy-chitchat replay --to 127.0.0.1:7280 --speed 10 \\\n"
         "    --map-node indexer-0=a --map-addr 10.0.0.1=127.0.0.2 capture.pcap",
         "scapy-chitchat replay --to 127.0.0.1:7280 --version 0 --new-generation \\\n    --fill-gaps capture.pcap",
+        "scapy-chitchat replay --to 127.0.0.1:7280 --to-loopback production.pcap",
         "scapy-chitchat replay -w rewritten.pcapng --cluster-id laptop capture.pcap",
         "scapy-chitchat replay --as-captured -i lo --loop 0 --rate 1000 capture.pcap",
     ),

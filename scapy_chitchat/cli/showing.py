@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
-from typing import Any
 
 from scapy_chitchat.capture import (
     CapturedMessage,
@@ -21,6 +20,8 @@ from scapy_chitchat.cli.common import complain
 from scapy_chitchat.cli.lines import printer_for
 from scapy_chitchat.cli.options import MessageOptions, Reading
 from scapy_chitchat.cli.tables import Counts, Summary, print_stats
+from scapy_chitchat.cli.unmatched import Unmatched
+from scapy_chitchat.records.base import JsonObject
 
 
 class Selection:
@@ -44,14 +45,14 @@ class Selection:
             and (not wish.findings or bool(captured.findings))
         )
 
-    def _cluster(self, captured: CapturedMessage, values: dict[str, Any]) -> str | None:
+    def _cluster(self, captured: CapturedMessage, values: JsonObject) -> str | None:
         pair = frozenset((captured.source, captured.destination))
         if "cluster_id" in values:
             self._clusters[pair] = values["cluster_id"]
         return self._clusters.get(pair)
 
 
-def _has_key(pattern: str, node: str, values: dict[str, Any]) -> bool:
+def _has_key(pattern: str, node: str, values: JsonObject) -> bool:
     """Whether a key matches, of a node that matches as well where one is asked for."""
     return any(
         fnmatchcase(part["key"], pattern) and (not node or fnmatchcase(part["node_id"] or "", node))
@@ -60,7 +61,7 @@ def _has_key(pattern: str, node: str, values: dict[str, Any]) -> bool:
     )
 
 
-def _any_matches(pattern: str, values: dict[str, Any], name: str) -> bool:
+def _any_matches(pattern: str, values: JsonObject, name: str) -> bool:
     parts = (*values.get("digest", ()), *values.get("delta", ()))
     return any(fnmatchcase(part[name], pattern) for part in parts if part.get(name) is not None)
 
@@ -72,6 +73,7 @@ class Output:
         self.wish = wish
         self.counters = Counters()
         self.counts = Counts()
+        self.unmatched = Unmatched(wish)
         self._printer = printer_for(wish)
         self._summary = Summary() if wish.summary else None
         self._started = time.perf_counter()
@@ -97,6 +99,8 @@ class Output:
 
     def notes(self) -> None:
         """What was lost, passed over or could not be read: a line each, whatever else was asked for."""
+        if (line := self.unmatched.line(self.counts.messages)) is not None:
+            complain(line)
         for line in notes(self.counters):
             complain(line)
 
@@ -110,7 +114,10 @@ def messages_in(
         output.counts.messages += 1
         output.counts.refused += captured.error is not None
         if keeps(captured):
+            output.unmatched.passed()
             yield captured
+        else:
+            output.unmatched.add(captured)
 
 
 def all_messages_in(

@@ -39,13 +39,18 @@ class StatusLine:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def stop_on_sigterm() -> None:
-    """Let SIGTERM end a command as cleanly as Ctrl-C does."""
+def stop_cleanly() -> None:
+    """Let SIGTERM, and the SIGHUP of a terminal that goes away, end a command as cleanly as Ctrl-C does.
+
+    A SIGHUP that is ignored, as below nohup, stays so.
+    """
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, stop)
 
 
 def target_address(target: str, allow_remote: bool) -> Address:

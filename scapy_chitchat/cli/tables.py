@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scapy_chitchat.cli.common import console
 from scapy_chitchat.net.text import printable
@@ -32,7 +33,7 @@ MOST_CLUSTERS = 20
 """Clusters that are listed; the rest is summed up in one row."""
 
 MOST_PAIRS = 20
-"""Node pairs that are listed; the rest is summed up in one row."""
+"""Node pairs that are listed, and findings of pairs and of receivers; the rest is summed up in one row."""
 
 
 class _Sizes:
@@ -59,20 +60,23 @@ class Summary:
         self.pairs: dict[tuple[str, str], _Sizes] = {}
         self.clusters: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
+        self.found: Counter[tuple[str, ...]] = Counter()
+        """Messages by code of a finding, sender and receiver."""
         self.first = self.last = ""
 
     def add(self, captured: CapturedMessage) -> None:
         """Count one message."""
-        values: Any = captured.message or None
-        kind = values.type if values else captured.values().get("type", "?")
-        version = f"V{values.version}" if values else "refused"
+        message = captured.message
+        kind = message.type if message else captured.values().get("type", "?")
+        version = f"V{message.version}" if message else "refused"
         size = len(captured.data)
         self.types.setdefault((kind, version), _Sizes()).add(size)
         self.pairs.setdefault((captured.source, captured.destination), _Sizes()).add(size)
-        if kind == "Syn" and values:
-            self.clusters[values.cluster_id] += 1
+        if message and message.type == "Syn":
+            self.clusters[message.cluster_id] += 1
         for code in {each.code for each in captured.findings}:
             self.codes[code] += 1
+            self.found[code, captured.source, captured.destination] += 1
         self.last = captured.time_text
         self.first = self.first or self.last
 
@@ -92,6 +96,13 @@ class Summary:
         if self.codes:
             rows = [[CODES[code].severity, code, CODES[code].text, f"{n:,}"] for code, n in self.codes.most_common()]
             out.print(table("Findings", ["severity", "code", "meaning"], ["messages"], rows))
+            received: Counter[tuple[str, ...]] = Counter()
+            for (code, _, destination), count in self.found.items():
+                received[code, destination] += count
+            out.print(table("Findings by pair", ["code", "from", "to"], ["messages"], _counted(self.found, "pairs")))
+            out.print(
+                table("Findings by receiver", ["code", "receiver"], ["messages"], _counted(received, "receivers"))
+            )
 
 
 _SIZES = ["messages", "bytes", "mean", "largest"]
@@ -103,6 +114,16 @@ def _rows(counted: dict[tuple[str, str], _Sizes], most: int | None = None) -> li
     if most is not None and len(ordered) > most:
         rest = sum(sizes.count for _, sizes in ordered[most:])
         rows.append([f"{len(ordered) - most:,} more pairs", "", f"{rest:,}", "", "", ""])
+    return rows
+
+
+def _counted(counts: Mapping[tuple[str, ...], int], what: str) -> list[list[str]]:
+    """Rows for what was met most, and one for the rest."""
+    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    rows = [[*key, f"{count:,}"] for key, count in ordered[:MOST_PAIRS]]
+    if rest := ordered[MOST_PAIRS:]:
+        empty = [""] * (len(rest[0][0]) - 1)
+        rows.append([f"{len(rest):,} more {what}", *empty, f"{sum(count for _, count in rest):,}"])
     return rows
 
 

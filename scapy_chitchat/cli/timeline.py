@@ -24,6 +24,7 @@ from scapy_chitchat.cluster.events import Kind
 from scapy_chitchat.net.text import printable
 
 KINDS: tuple[str, ...] = get_args(Kind)
+"""The kinds of events, as the option has them."""
 
 STYLES = {
     **dict.fromkeys(("dead", "stuck", "contradiction", "contested", "oversized-answer", "odd-address"), "red"),

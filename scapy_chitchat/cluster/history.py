@@ -68,6 +68,7 @@ class News(NamedTuple):
 
 
 NOTHING_NEW = News([], [])
+"""Of a section that showed nothing for the first time."""
 
 
 class History:

@@ -19,6 +19,7 @@ SECOND = 1_000_000_000
 """Nanoseconds."""
 
 MILLISECOND = 1_000_000
+"""Nanoseconds."""
 
 PRIOR_WEIGHT = 5
 """How many intervals of ``initial_interval`` the mean starts from."""

@@ -19,11 +19,11 @@ from typing import NamedTuple
 from scapy_chitchat.fuzz import STRATEGIES, Context, case
 from scapy_chitchat.fuzz.draw import Draw
 from scapy_chitchat.fuzz.finding import CampaignFinding, folder_name, place_of, write_finding
-from scapy_chitchat.fuzz.reach import names_elsewhere
 from scapy_chitchat.fuzz.registry import CaseMessages
 from scapy_chitchat.fuzz.target import QUEUE_BYTES, QUEUE_MESSAGES, Failure, Target, TargetDownError
 from scapy_chitchat.fuzz.trial import narrow_finding
 from scapy_chitchat.records.codec import DecodeError, decode
+from scapy_chitchat.replay.reach import names_elsewhere
 from scapy_chitchat.replay.rewrite import RewriteError, Rewriter, Rewriting
 
 FRESH_AFTER = 5000
@@ -36,6 +36,7 @@ QUICK, SLOW = 0.02, 0.2
 """Seconds that a batch with its probe takes: below the first batches grow, above the second they shrink."""
 
 LARGEST_BATCH = 128
+"""Cases between two probes at the most: a batch doubles while it is quick."""
 
 MOST_ATTEMPTS = 4
 """Batches with the same failure that are narrowed, while none gives a case that fails every time."""

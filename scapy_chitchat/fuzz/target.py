@@ -97,6 +97,9 @@ def _within_its_package(path: str) -> str:
 
 # --- a process ---
 
+MOST_STDERR = 64 * 1024
+"""Bytes of the end of standard error that are looked at."""
+
 
 class Process:
     """A target that was started here. It gets a session of its own, and is ended with all that it started."""
@@ -119,6 +122,7 @@ class Process:
             )
         except OSError as error:
             raise TargetDownError(f"cannot start {command!r}: {error.strerror}") from None
+        self._tested_from: int | None = None
         self._looked_at = 0
         self._panicked = False
 
@@ -127,20 +131,31 @@ class Process:
         """None while it runs."""
         return self._process.poll()
 
-    def stderr(self, most: int = 64 * 1024) -> str:
+    def stderr(self) -> str:
         """What it wrote, or the end of it."""
+        return self._written(0)
+
+    def _written(self, start: int) -> str:
         size = os.fstat(self._stderr.fileno()).st_size
-        start = max(size - most, 0)
+        start = max(size - MOST_STDERR, start)
         return os.pread(self._stderr.fileno(), size - start, start).decode(errors="replace")
 
+    def begin_test(self) -> None:
+        """From here on a panic counts. What it wrote before, such as the report of an earlier crash, does not."""
+        self._tested_from = self._looked_at = os.fstat(self._stderr.fileno()).st_size
+
     def has_panicked(self) -> bool:
-        """Whether it wrote of a panic; looks only at what is new."""
+        """Whether it wrote of a panic since the test began; looks only at what is new."""
         size = os.fstat(self._stderr.fileno()).st_size
-        if size > self._looked_at and not self._panicked:
-            start = max(self._looked_at - 200, 0)
+        if self._tested_from is not None and size > self._looked_at and not self._panicked:
+            start = max(self._looked_at - 200, self._tested_from)
             self._panicked = b"panicked at" in os.pread(self._stderr.fileno(), size - start, start)
             self._looked_at = size
         return self._panicked
+
+    def panic(self) -> tuple[str, str] | None:
+        """Place and text of the first panic since the test began, as far as it is still in the end of what it wrote."""
+        return panic_in(self._written(self._tested_from or 0))
 
     def end(self) -> None:
         """End it, and whatever it started."""
@@ -192,6 +207,8 @@ class Target:
         self.starts += 1
         self.is_fresh = True
         self._wait_until_it_answers()
+        if self._process:
+            self._process.begin_test()
 
     def end(self) -> None:
         """End the target, if it was started here."""
@@ -350,12 +367,12 @@ class Target:
         return self._symptom(answered=answer is not None)
 
     def _symptom(self, *, answered: bool) -> Failure:
-        stderr, code = "", None
+        stderr, code, panic = "", None, None
         if self._process:
             if self._process.has_panicked():
                 time.sleep(0.02)  # the text comes in several writes
+                panic = self._process.panic()
             stderr, code = self._process.stderr(), self._process.exit_code
-        panic = panic_in(stderr)
         if panic:
             return Failure(f"panicked: {panic[1]}", panic[0], stderr)
         if code is not None:

@@ -7,15 +7,15 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from scapy_chitchat.capture import CapturedMessage, Datagram
 from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.net.addresses import join_address, split_address
+from scapy_chitchat.net.interfaces import LOOPBACK_HARDWARE, hardware, mtu
 from scapy_chitchat.net.packets import Endpoints, ip_packets
 from scapy_chitchat.net.udp import Address, connected_to
 from scapy_chitchat.replay.messages import Outgoing, Tally, kind_of, nanoseconds
-from scapy_chitchat.replay.rewrite import Rewriting, map_address
+from scapy_chitchat.replay.rewrite import Rewriting
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 
 LONGEST_SLEEP = 3600.0
@@ -125,7 +125,7 @@ class ToInterface:
     def __init__(self, interface: str, wish: Rewriting) -> None:
         if not hasattr(socket, "AF_PACKET"):
             raise OSError("--as-captured needs Linux")
-        self._mtu = int(Path(f"/sys/class/net/{interface}/mtu").read_text())
+        self._mtu = mtu(interface)
         self._frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self._frames.bind((interface, 0))
         self._packets: socket.socket | None = None
@@ -161,10 +161,7 @@ class ToInterface:
 
 def is_loopback(interface: str) -> bool:
     """Whether nothing that is sent on ``interface`` leaves this machine. Raises OSError where there is none."""
-    return Path(f"/sys/class/net/{interface}/type").read_text().strip() == _LOOPBACK_TYPE
-
-
-_LOOPBACK_TYPE = "772"
+    return hardware(interface) == LOOPBACK_HARDWARE
 
 
 def endpoints(datagram: Datagram, wish: Rewriting, target: Address | None = None) -> Endpoints:
@@ -179,7 +176,5 @@ def endpoints(datagram: Datagram, wish: Rewriting, target: Address | None = None
 
 
 def _mapped(ip: str, port: int, wish: Rewriting) -> tuple[str, int]:
-    if not wish.addresses:
-        return ip, port
-    new_ip, new_port = split_address(map_address(join_address(ip, port), wish.addresses))
+    new_ip, new_port = split_address(wish.address(join_address(ip, port)))
     return new_ip, port if new_port is None else new_port

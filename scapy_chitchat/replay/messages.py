@@ -34,21 +34,22 @@ from scapy_chitchat.capture.links import link_header
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.records.classes import Message
 from scapy_chitchat.records.sections import digest_of
-from scapy_chitchat.replay.rewrite import (
-    UNCHANGED,
-    RewriteError,
-    Rewriter,
-    Rewriting,
-)
+from scapy_chitchat.replay.reach import any_elsewhere, named, tells_elsewhere
+from scapy_chitchat.replay.rewrite import UNCHANGED, RewriteError, Rewriter, Rewriting
 from scapy_chitchat.wire.headers import ANSWERED_BY, type_of
 
 REFUSED = "refused"
 """What a message that no node takes counts as, instead of its type."""
 
+NAMES_ELSEWHERE = "naming addresses that are not on this machine"
+"""Why a message is kept back that would have a node gossip to other machines."""
+
 READY_SECONDS = 0.02
 """A message is prepared while the next one is not due within this time."""
 READY_MESSAGES = 2048
+"""Messages that are prepared ahead at the most."""
 READY_BYTES = 16 * 1024 * 1024
+"""Bytes of messages above which no further one is prepared ahead."""
 
 
 class Outgoing(NamedTuple):
@@ -136,6 +137,12 @@ class Pace:
     speed: float = 1.0
     rate: float | None = None
     asap: bool = False
+    max_gap: float | None = None
+    """Seconds that a pause may take at the most."""
+
+
+SET_BACK = 10**9
+"""Nanoseconds: a message so much earlier than the one before shows a clock set back, and not frames out of order."""
 
 
 class _Clock:
@@ -152,7 +159,10 @@ class _Clock:
         self._last = None
 
     def due(self, moment: int) -> float:
-        """When a message captured at ``moment`` (in nanoseconds) is due. A clock that goes back stands still."""
+        """When a message captured at ``moment`` (in nanoseconds) is due.
+
+        Where frames are a little out of order, time stands still; a clock that was set back goes on from there.
+        """
         if self.pace.asap:
             return 0.0
         if self.pace.rate:
@@ -161,7 +171,9 @@ class _Clock:
         if self._last is None:
             self._last = moment
         if moment > self._last:
-            self._due += (moment - self._last) / 10**9 / self.pace.speed
+            gap = (moment - self._last) / 10**9 / self.pace.speed
+            self._due += gap if self.pace.max_gap is None else min(gap, self.pace.max_gap)
+        if moment > self._last or moment < self._last - SET_BACK:
             self._last = moment
         return self._due
 
@@ -209,8 +221,12 @@ class Messages:
         passes: int = 1,
         ports: Iterable[int] = (),
         skip_refused: bool = False,
+        stays_here: bool = False,
     ) -> None:
-        """``passes``: how often, 0 for without end. ``skip_refused``: leave out what a node refuses."""
+        """``passes``: how often, 0 for without end. ``skip_refused``: leave out what a node refuses.
+
+        ``stays_here``: keep back what names, once rewritten, addresses that are not on this machine (see reach.py).
+        """
         self.files = list(files)
         self.pace = pace
         self.tally = Tally()
@@ -220,10 +236,11 @@ class Messages:
         self._passes = passes
         self._filter = MessageFilter(tuple(ports))
         self._skip_refused = skip_refused
+        self._stays_here = stays_here
         self._clock = _Clock(pace)
         self._link = b""
         # the type stands in the header: where nothing else is asked for, nothing else is read
-        self._reads = bool(rewriting or choice.sender or skip_refused)
+        self._reads = bool(rewriting or choice.sender or skip_refused or stays_here)
         self._passes_are_alike = not (rewriting.new_generation or rewriting.heartbeat_offset or rewriting.fill_gaps)
 
     @property
@@ -284,12 +301,20 @@ class Messages:
         kind = message.type if message else REFUSED
         if self._types and kind not in self._types:
             return None
-        if message is None:
-            if self._skip_refused:
-                self.tally.skipped["refused by nodes"] += 1
-                return None
-            return datagram.data, REFUSED
-        return self._rewritten(message, datagram.data)
+        if message is None and self._skip_refused:
+            self.tally.skipped["refused by nodes"] += 1
+            return None
+        if self._stays_here and self._names_elsewhere(captured):
+            self.tally.skipped[NAMES_ELSEWHERE] += 1
+            return None
+        return (datagram.data, REFUSED) if message is None else self._rewritten(message, datagram.data)
+
+    def _names_elsewhere(self, captured: CapturedMessage) -> bool:
+        """Whether the message would have a node gossip to another machine, once it is rewritten."""
+        if captured.error:
+            return tells_elsewhere(captured.error)
+        nodes = named(captured.message)
+        return any_elsewhere(map(self._rewriter.new_id, nodes) if self._rewriter else nodes)
 
     def _rewritten(self, message: Message, data: bytes) -> tuple[bytes, str] | None:
         if self._rewriter is None:
@@ -331,8 +356,20 @@ class Channel(Protocol):
 # --- the clock ---
 
 
-def play(messages: Messages, channel: Channel, patience: float = 1.0, watch: Callable[[], None] | None = None) -> Tally:
+LONG_PAUSE = 60.0
+"""Seconds: who waits longer for the next message wants to be told."""
+
+
+def play(
+    messages: Messages,
+    channel: Channel,
+    patience: float = 1.0,
+    watch: Callable[[], None] | None = None,
+    pauses: Callable[[float], None] = lambda seconds: None,
+) -> Tally:
     """Send the messages, each when it is due, and count. ``watch`` is called now and then, for a status line.
+
+    ``pauses`` is told of a long pause, and how many seconds it takes.
 
     What was sent before an exception (Ctrl-C) is in ``messages.tally``; the channel is closed in any case.
     """
@@ -340,7 +377,7 @@ def play(messages: Messages, channel: Channel, patience: float = 1.0, watch: Cal
     sent = 0
     started = time.perf_counter()
     try:
-        for message in messages if messages.pace.asap else _when_due(messages, channel, tally):
+        for message in messages if messages.pace.asap else _when_due(messages, channel, tally, pauses):
             channel.send(message)
             tally.sent[message.kind] += 1
             tally.bytes += len(message.data)
@@ -359,7 +396,9 @@ def play(messages: Messages, channel: Channel, patience: float = 1.0, watch: Cal
 _WATCH_EVERY = 16
 
 
-def _when_due(messages: Iterable[Outgoing], channel: Channel, tally: Tally) -> Iterator[Outgoing]:
+def _when_due(
+    messages: Iterable[Outgoing], channel: Channel, tally: Tally, pauses: Callable[[float], None]
+) -> Iterator[Outgoing]:
     """Each message when it is due. The messages behind it are prepared while there is time."""
     source = iter(messages)
     ready: deque[Outgoing] = deque()
@@ -383,6 +422,8 @@ def _when_due(messages: Iterable[Outgoing], channel: Channel, tally: Tally) -> I
         message = ready.popleft()
         size -= len(message.data)
         if (left := message.due - (now() - start)) > 0:
+            if left > LONG_PAUSE:
+                pauses(left)
             channel.wait(left)
         tally.late = max(tally.late, now() - start - message.due)
         yield message

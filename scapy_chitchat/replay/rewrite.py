@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from msgspec import structs
 
@@ -30,6 +31,34 @@ class RewriteError(ValueError):
     """The rewritten message cannot be sent, or no node would take it; the message is one line."""
 
 
+class LoopbackAddresses:
+    """An address of 127.0.0.0/8 for each IP address that is not a loopback address yet: another for another one.
+
+    They are given in the order of asking, 127.1.0.1 first, so the same messages in the same order get the same ones.
+    An IPv6 address gets one, too: of ::1 there is only one. Ports stay.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        """``taken``: IP addresses that are not to be given, such as that of the node which hears of the others."""
+        self._taken = set(taken)
+        self._given: dict[str, str] = {}
+        self._next = int(ip_address("127.1.0.1"))
+
+    def instead_of(self, address: str) -> str:
+        """The socket address that stands for this one."""
+        ip, port = split_address(address)
+        if ip not in self._given:
+            is_free = ip_address(ip).is_loopback and ip not in self._given.values()
+            self._given[ip] = ip if is_free else self._new()
+            self._taken.add(self._given[ip])
+        return join_address(self._given[ip], port or 0)
+
+    def _new(self) -> str:
+        while (new := str(ip_address(self._next))) in self._taken:
+            self._next += 1
+        return new
+
+
 @dataclass(frozen=True)
 class Rewriting:
     """What to change in messages."""
@@ -44,6 +73,13 @@ class Rewriting:
     heartbeat_offset: int = 0
     version: int | None = None
     fill_gaps: bool = False
+    loopback: LoopbackAddresses | None = None
+    """What gives loopback addresses to all that ``addresses`` does not map."""
+
+    def address(self, old: str) -> str:
+        """What stands for a socket address, an address with a port."""
+        new = map_address(old, self.addresses)
+        return self.loopback.instead_of(old) if self.loopback and new == old else new
 
     def __bool__(self) -> bool:
         return self != UNCHANGED
@@ -154,7 +190,7 @@ class Rewriter:
         self._new_ids: dict[ChitchatId, ChitchatId] = {}
         self.unused = {*wish.nodes, *wish.addresses}
         """What was to be renamed and has not been met."""
-        self._renames = bool(wish.nodes or wish.addresses or wish.new_generation)
+        self._renames = bool(wish.nodes or wish.addresses or wish.loopback or wish.new_generation)
 
     def next_pass(self) -> None:
         """The same messages come once more: heartbeats rise again, and generations if they are new ones."""
@@ -204,7 +240,7 @@ class Rewriter:
         return digest
 
     def _entry(self, entry: NodeDigest) -> NodeDigest:
-        entry = identified(entry, self._new_id(id_of(entry)))
+        entry = identified(entry, self.new_id(id_of(entry)))
         if not self._heartbeat_offset:
             return entry
         return structs.replace(entry, heartbeat=min(max(entry.heartbeat + self._heartbeat_offset, 0), MAX_U64))
@@ -212,13 +248,13 @@ class Rewriter:
     def _delta(self, delta: tuple[DeltaItem, ...]) -> tuple[DeltaItem, ...]:
         if not (self._renames or self._reader):
             return delta
-        renamed = [section.about(self._new_id(id_of(section.node))) for section in sections(delta)]
+        renamed = [section.about(self.new_id(id_of(section.node))) for section in sections(delta)]
         _check_that_all_differ(renamed)
         if self._reader:
             renamed = [structs.replace(each, node=self._reader.reads(each.node, each.reached)) for each in renamed]
         return joined(renamed)
 
-    def _new_id(self, old: ChitchatId) -> ChitchatId:
+    def new_id(self, old: ChitchatId) -> ChitchatId:
         """Which node is to stand for another one."""
         if not self._renames:
             return old
@@ -228,7 +264,7 @@ class Rewriter:
             new = self._new_ids[old] = ChitchatId(
                 self.wish.nodes.get(old.node_id, old.node_id),
                 self._generation(old.generation_id),
-                map_address(old.gossip_advertise_addr, self.wish.addresses),
+                self.wish.address(old.gossip_advertise_addr),
             )
         return new
 

@@ -18,7 +18,9 @@ from scapy_chitchat.wire.protocol import BlockType, MessageType
 from scapy_chitchat.wireshark.chitchat import COMMAND
 
 FILE_NAME = "chitchat.lua"
+"""The dissector, as Wireshark finds it among its plugins."""
 COLOURS_NAME = "chitchat.colorfilters"
+"""The colouring rules, as Wireshark imports them."""
 MARK = COMMAND
 """What stands near the top of every file that this project writes."""
 
@@ -157,7 +159,7 @@ FILTERS = (
     ("chitchat.version_order || chitchat.duplicate_node || chitchat.no_node", "Deltas that a node refuses as a whole."),
     ("chitchat.reset", "A reader drops its copy of a node and starts over."),
     ("chitchat.non_ascii_key || chitchat.lowered_max_version", "What makes nodes up to 0.13 panic."),
-    ("chitchat.near_datagram_limit", "Digests that soon fit no datagram any more."),
+    ("chitchat.digest_near_limit", "Digests that soon fit no datagram any more."),
     ('chitchat.node_digest.node_id == "indexer-0"', "Who speaks of this node in a digest."),
     ('chitchat.key_value_op.key == "leader"', "Every change of this key, inside compressed deltas as well."),
     ("chitchat.key_value_op.status != 0", "Deleted keys."),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests import questions
-from tests.cli.test_cli import run
+from tests.cli.test_cli import run as run_command
 from tests.support import PCAPS, ROOT
 from tests.support.truth import Change, Run, Truth, View, read_truth
 
@@ -63,7 +63,7 @@ def test_every_question_has_its_commands() -> None:
 
 @cache
 def said(*arguments: str) -> list[dict[str, Any]]:
-    done = run(*arguments, "--json", STORY)
+    done = run_command(*arguments, "--json", STORY)
     assert (done.returncode, done.stderr) == (0, "")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -103,8 +103,8 @@ class Write(NamedTuple):
 def writes() -> list[Write]:
     """The changes that took a version: one that sets what is there already takes none."""
     known: dict[Run, int] = defaultdict(int)
-    for each_run, details in TRUTH.runs.items():
-        known[each_run] = len(STARTED) if cluster_of(each_run) == "prod" else 0
+    for run, details in TRUTH.runs.items():
+        known[run] = len(STARTED) if cluster_of(run) == "prod" else 0
         assert details["started"]
     taken = []
     for each in TRUTH.changes:
@@ -166,10 +166,10 @@ def test_3_who_restarted() -> None:
     restarts = [run for run in TRUTH.runs if run != next(each for each in TRUTH.runs if each.node_id == run.node_id)]
     events = said("timeline", "--kind", "restarted")
     assert [(event["node_id"], event["generation_id"]) for event in events] == [run[:2] for run in restarts]
-    for event, restarted in zip(events, restarts, strict=True):
-        before = next(each for each in TRUTH.runs if each.node_id == restarted.node_id)
+    for event, run in zip(events, restarts, strict=True):
+        before = next(each for each in TRUTH.runs if each.node_id == run.node_id)
         assert event["earlier_generation_id"] == before.generation_id
-        assert 0 <= event["time"] - TRUTH.runs[restarted]["started"] < LATE
+        assert 0 <= event["time"] - TRUTH.runs[run]["started"] < LATE
 
 
 def test_4_who_gets_no_updates() -> None:

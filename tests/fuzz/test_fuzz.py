@@ -21,11 +21,12 @@ from scapy_chitchat.fuzz.building import ack, entry, section, syn_ack
 from scapy_chitchat.fuzz.campaign import Campaign, Plan
 from scapy_chitchat.fuzz.draw import PEOPLE, Draw
 from scapy_chitchat.fuzz.finding import CampaignFinding, as_python, built, read_finding, write_finding
-from scapy_chitchat.fuzz.reach import names_elsewhere
 from scapy_chitchat.fuzz.target import Process, Target, TargetDownError, panic_in
 from scapy_chitchat.fuzz.trial import addressed
-from scapy_chitchat.records.classes import Ack
+from scapy_chitchat.records.classes import Ack, NodeOp
 from scapy_chitchat.records.identity import ChitchatId
+from scapy_chitchat.replay.reach import names_elsewhere
+from scapy_chitchat.replay.rewrite import canonical_address
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 from tests.support import PCAPS
 from tests.support.peers import PATIENCE, free_port
@@ -115,18 +116,26 @@ def test_cases_that_would_make_a_node_gossip_elsewhere_are_known() -> None:
         "[ff05::2]:1": True,
         "[ff0e::1]:1": True,
         "[ff15::1]:1": True,
+        "0.0.0.0:0": True,
+        "0.0.0.0:7280": True,
+        "[::]:7280": True,
+        "[::ffff:0.0.0.0]:7280": True,
+        "255.255.255.255:1": True,
+        "224.0.0.1:1": True,
+        "[ff01::1]:1": True,
+        "[ff02::1]:1": True,
+        "[fe80::1]:1": True,
+        "169.254.1.1:1": True,
+        "[::10.0.0.1]:1": True,
+        "[64:ff9b::a00:1]:1": True,
         "127.3.2.1:1": False,
-        "0.0.0.0:0": False,
-        "255.255.255.255:1": False,
-        "224.0.0.1:1": False,
-        "224.0.0.255:1": False,
-        "[ff01::1]:1": False,
-        "[ff02::1]:1": False,
-        "[ff12::1]:1": False,
         "[::1]:1": False,
         "[::ffff:127.0.0.1]:1": False,
     }.items():
-        assert names_elsewhere(encode(syn_ack([entry(ChitchatId("n", 1, address))], ()))) is elsewhere, address
+        node = ChitchatId("n", 1, canonical_address(address))
+        assert names_elsewhere(encode(syn_ack([entry(node)], ()))) is elsewhere, address
+        delta = (NodeOp(*node, last_gc_version=0, from_version_excluded=0),)
+        assert names_elsewhere(encode(Ack(delta=delta))) is elsewhere, address
 
 
 def test_generated_cases_as_a_capture_and_as_json(tmp_path: Path) -> None:
@@ -251,6 +260,25 @@ def test_a_target_that_ends_or_falls_silent_is_found(
     assert finding.confirmed
     assert [message[3] for message in finding.messages] == [2]
     assert read_finding(Path(finding.folder)).messages == finding.messages
+
+
+def test_a_panic_counts_only_if_a_case_may_have_made_it(tmp_path: Path) -> None:
+    """A node may write of an earlier crash when it starts."""
+    fake = tmp_path / "fake.py"
+    says = 'print("panicked at /{}/a-1.0/src/{}.rs:7:1:", file=sys.stderr, flush=True)'
+    source = FAKE.replace("opened =", f"{says.replace('{}', 'old')}\nopened =", 1)
+    source = source.replace('if sys.argv[2] == "exit":', f"{says.replace('{}', 'new')}\n        if False:")
+    fake.write_text(source.replace("time.sleep(1000)", "continue"))
+    port = free_port()
+    target = Target(("127.0.0.1", port), f"{sys.executable} {fake} {port} on", "c", patience=PATIENCE)
+    try:
+        target.start()
+        assert target.failure() is None, "what was there before is no failure"
+        target.send([encode(Ack())])
+        failures = [target.failure(0.3) for _ in range(20)]
+    finally:
+        target.close()
+    assert {each.group for each in failures if each} == {"a-1.0/src/new.rs:7"}
 
 
 @pytest.fixture
@@ -379,7 +407,8 @@ def test_a_real_node_is_stopped_and_the_case_reproduces(peer: Path, tmp_path: Pa
     assert read_finding(folder).confirmed
 
 
-def test_a_run_that_is_stopped_reports_and_leaves_no_process(peer: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_stopped_reports_and_leaves_no_process(peer: Path, tmp_path: Path, stop: signal.Signals) -> None:
     port = free_port()
     command = spawn_command(peer, "0.13", port)
     words = ["run", "--to", f"127.0.0.1:{port}", "--spawn", command, "--strategy", "truncation", "-o", str(tmp_path)]
@@ -395,7 +424,7 @@ def test_a_run_that_is_stopped_reports_and_leaves_no_process(peer: Path, tmp_pat
             except (TimeoutError, ConnectionRefusedError):
                 continue
     time.sleep(0.5)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(stop)
     out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert " cases, " in out

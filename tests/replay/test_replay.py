@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import struct
@@ -15,13 +16,17 @@ from typing import Any
 
 import pytest
 
-from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, read_messages
+from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, decode, read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.net.packets import Endpoints, ip_packets
+from scapy_chitchat.records.classes import KeyValueOp
+from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from scapy_chitchat.replay.channels import ToNode
 from scapy_chitchat.replay.messages import Choice, Messages, Outgoing, Pace, Tally, play
-from scapy_chitchat.replay.rewrite import Rewriting, parse_address_mapping
+from scapy_chitchat.replay.reach import named, stays_here
+from scapy_chitchat.replay.rewrite import LoopbackAddresses, Rewriting, parse_address_mapping
 from tests.support import PCAPS
+from tests.support.namespaces import NoNamespaces, check_namespaces
 from tests.support.peers import PATIENCE, eventually, unread
 
 THREE = PCAPS / "v0-three-nodes.pcap"
@@ -107,14 +112,13 @@ def carried(capture: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """By node_id and address: the last value of each key that deltas carry; all members that digests name."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for captured in read_messages(capture):
-        message: Any = captured.message
-        for entry in getattr(message, "digest", ()):
+        for entry in digest_of(captured.message):
             found.setdefault((entry.node_id, entry.gossip_advertise_addr), {})
-        for op in getattr(message, "delta", ()):
-            if hasattr(op, "node_id"):
-                section = found[op.node_id, op.gossip_advertise_addr]
-            elif hasattr(op, "key") and section.get(op.key, ("", 0))[1] < op.version:
-                section[op.key] = (op.value, op.version, op.status)
+        for section in sections(delta_of(captured.message)):
+            held = found[section.node.node_id, section.node.gossip_advertise_addr]
+            for op in section.changes:
+                if isinstance(op, KeyValueOp) and held.get(op.key, ("", 0))[1] < op.version:
+                    held[op.key] = (op.value, op.version, op.status)
     return found
 
 
@@ -221,12 +225,101 @@ def test_the_pace(sink: Sink, pace: Pace) -> None:
     assert time.perf_counter() - started > expected * 0.95, "sent too early"
 
 
+@pytest.fixture(scope="module")
+def away(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """THREE, as if its second node were on another machine."""
+    path = tmp_path_factory.mktemp("away") / "away.pcapng"
+    assert run("-w", path, "--map-addr", "127.0.0.2=192.0.2.7", THREE).returncode == 0
+    return path
+
+
+def addresses_of(datas: list[bytes]) -> set[str]:
+    """All gossip addresses in messages."""
+    return {node.gossip_advertise_addr for data in datas for node in named(decode(data))}
+
+
+def test_messages_that_name_other_machines_are_kept_back(sink: Sink, away: Path) -> None:
+    whole = [captured.data for captured in read_messages(away)]
+    at_home = [data for data in whole if "192.0.2.7:7280" not in addresses_of([data])]
+    done = run("--to", sink.text, "--rate", "2000", away)
+    assert sink.taken() == at_home
+    assert 0 < len(at_home) < len(whole)
+    kept_back = len(whole) - len(at_home)
+    assert f"kept back {kept_back} messages naming addresses that are not on this machine" in done.stderr
+    assert run("--to", sink.text, "--rate", "2000", "--allow-remote", away).stdout.startswith("sent        564 ")
+    assert len(sink.taken()) == 564
+
+
+def test_when_all_is_kept_back_one_line_says_why(sink: Sink) -> None:
+    done = run("--to", sink.text, "--map-addr", "127.0.0.1=192.0.2.7", "--type", "SynAck", "--map-node", "x=y", THREE)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "--to-loopback" in done.stderr
+    assert "skipped" not in done.stdout
+
+
+def test_a_whole_capture_is_brought_home(sink: Sink, away: Path) -> None:
+    done = run("--to", sink.text, "--rate", "2000", "--to-loopback", away)
+    assert done.returncode == 1, "a sink answers nothing"
+    sent = sink.taken()
+    assert len(sent) == 564
+    assert addresses_of(sent) == {"127.0.0.1:7280", "127.1.0.1:7280", "127.0.0.3:7280"}
+
+
+def test_loopback_addresses_are_distinct_and_stay() -> None:
+    given = LoopbackAddresses({"127.1.0.2"})
+    far = ["10.0.0.1:1", "10.0.0.1:2", "10.0.0.2:1", "[fd00::1]:1", "127.1.0.3:1", "0.0.0.0:3"]
+    near = ["[::1]:5", "127.9.9.9:0"]
+    new = {address: given.instead_of(address) for address in far}
+    assert new == {address: given.instead_of(address) for address in reversed(far)}
+    assert new["10.0.0.1:1"] == "127.1.0.1:1"
+    assert new["10.0.0.1:2"] == "127.1.0.1:2"
+    assert new["10.0.0.2:1"] == "127.1.0.3:1"
+    assert new["127.1.0.3:1"] == "127.1.0.5:1", "what was given already is not given again"
+    assert [given.instead_of(address) for address in near] == near
+    assert len(set(new.values())) == len(far)
+    assert all(map(stays_here, new.values()))
+
+
 def test_due_moments_are_those_of_the_capture() -> None:
     times = [float(captured.time) for captured in read_messages(THREE)]
     twice = [message.due for message in Messages([THREE], passes=2, pace=Pace(speed=2))]
     first, second = twice[: len(times)], twice[len(times) :]
     assert first == pytest.approx([(each - times[0]) / 2 for each in times], abs=1e-5)
     assert second == pytest.approx([first[-1] + due for due in first], abs=1e-5)
+
+
+def at_moments(path: Path, *seconds: float) -> Path:
+    """A capture of the same message at these moments."""
+    with CaptureWriter(path) as out:
+        for each in seconds:
+            out.datagram(HERE, bytes(Chitchat() / ChitchatSyn(cluster_id="c")), round((10**9 + each) * 10**9))
+    return path
+
+
+def test_a_clock_that_was_set_back_goes_on_from_there(tmp_path: Path) -> None:
+    path = at_moments(tmp_path / "back.pcapng", 5000, 5001, 5000.5, 5002, 1000, 1003, 1004, 999)
+    due = [message.due for message in Messages([path])]
+    assert due == pytest.approx([0, 1, 1, 2, 2, 5, 6, 6])
+
+
+def test_pauses_are_cut_to_the_longest(tmp_path: Path) -> None:
+    path = at_moments(tmp_path / "gaps.pcapng", 0, 2, 90000, 90000.25)
+    due = [message.due for message in Messages([path], pace=Pace(speed=2, max_gap=0.5))]
+    assert due == pytest.approx([0, 0.5, 1, 1.125])
+
+
+def test_a_long_pause_is_said(tmp_path: Path, sink: Sink) -> None:
+    path = at_moments(tmp_path / "long.pcapng", 0, 59, 3719)
+    assert run("--to", sink.text, "--max-gap", "0.1", path).stderr.count("due in") == 0
+    process = subprocess.Popen(
+        [*REPLAY, "--to", sink.text, "--speed", "59", str(path)], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    said = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert "the next message is due in 0:01:02; --max-gap shortens pauses" in said
 
 
 def test_what_one_node_sent() -> None:
@@ -344,6 +437,27 @@ def test_whole_packets_reach_who_listens() -> None:
         assert listening.recv(65536)[:2] == b"\x53\xb0"
 
 
+def test_an_interface_is_looked_for_where_we_are() -> None:
+    """In a namespace that shows another one's /sys, as ``unshare -n`` does."""
+    try:
+        check_namespaces()
+    except NoNamespaces as why:
+        pytest.skip(str(why))
+    outer = sorted(set(os.listdir("/sys/class/net")) - {"lo"})
+    inner = shlex.join(map(str, [*REPLAY, "--as-captured", "--allow-remote", "-i", "inner0", "--asap", THREE]))
+    link = "ip link add inner0 type veth peer name inner1 && ip link set inner0 up"
+    done = subprocess.run(["unshare", "-n", "sh", "-c", f"{link} && exec {inner}"], capture_output=True, text=True)
+    if "nknown device type" in done.stderr:
+        pytest.skip("there are no veth interfaces here")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("sent        564 ")
+    for name in (*outer[:1], "nothere"):
+        words = ["unshare", "-n", *map(str, REPLAY), "--as-captured", "--allow-remote", "-i", name, str(THREE)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert f"there is no interface {name}; there are lo" in done.stderr
+
+
 # --- as a command ---
 
 
@@ -362,6 +476,7 @@ def test_targets_off_this_machine_are_refused() -> None:
         (["--to", "127.0.0.1:1", "--map-node", "x"], "not OLD=NEW"),
         (["--to", "127.0.0.1:1", "--map-addr", "x=y"], "not an IP address"),
         (["-w", os.devnull, "--loop", "0"], "never end"),
+        (["--to", "127.0.0.1:1", "--rate", "1", "--max-gap", "1"], "--max-gap is for the pauses"),
     ],
 )
 def test_wrong_usage_is_one_line(options: list[str], said: str) -> None:

@@ -16,7 +16,7 @@ from scapy_chitchat.cli.common import INTERRUPTED, MOST, counted, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.fuzz.making import Making
 from scapy_chitchat.cli.options import Json, Write
-from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm
+from scapy_chitchat.cli.status import StatusLine, stop_cleanly
 from scapy_chitchat.fuzz import Case, cases
 from scapy_chitchat.net.packets import Endpoints
 from scapy_chitchat.wire.protocol import UDP_PORTS
@@ -44,7 +44,7 @@ def generate(
     if bool(write) == json:
         raise typer.BadParameter("choose one of -w FILE and --json")
     made = islice(cases(making.seed, making.strategies, making.context(receiver)), count)
-    stop_on_sigterm()
+    stop_cleanly()
     done = 0
     status = StatusLine(lambda: f"{done:,} of {counted(count, 'case')}")
 

@@ -12,7 +12,7 @@ import typer
 from scapy_chitchat.capture import CaptureError, read_messages
 from scapy_chitchat.cli.common import MOST, CommandFailed, hush_scapy
 from scapy_chitchat.cli.options import CLUSTER_ID, TO, AllowRemote
-from scapy_chitchat.cli.status import stop_on_sigterm, target_address
+from scapy_chitchat.cli.status import stop_cleanly, target_address
 from scapy_chitchat.fuzz import STRATEGIES, Context
 from scapy_chitchat.fuzz.building import entry
 from scapy_chitchat.fuzz.finding import CampaignFinding, read_finding
@@ -102,7 +102,7 @@ class Again:
     def opened(self, folder: str, patience: float = PATIENCE) -> tuple[CampaignFinding, Target]:
         """The finding in a folder, and its target. Raises CommandFailed where there is none in it."""
         hush_scapy()
-        stop_on_sigterm()
+        stop_cleanly()
         try:
             finding = read_finding(Path(folder))
         except ValueError as error:

@@ -15,7 +15,7 @@ from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, MOST, complain, co
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.fuzz.making import PATIENCE, Making, Patience, Spawn
 from scapy_chitchat.cli.options import TO, AllowRemote
-from scapy_chitchat.cli.status import StatusLine, stop_on_sigterm, target_address
+from scapy_chitchat.cli.status import StatusLine, stop_cleanly, target_address
 from scapy_chitchat.fuzz.campaign import Campaign, CampaignProgress, Plan
 from scapy_chitchat.fuzz.finding import CampaignFinding
 from scapy_chitchat.fuzz.target import Target, TargetDownError
@@ -53,7 +53,7 @@ def run(making: Making, running: Running) -> int:
         stop_on_first=running.stop_on_first,
         allow_remote=running.allow_remote,
     )
-    stop_on_sigterm()
+    stop_cleanly()
     address = target_address(running.to, running.allow_remote)
     target = Target(address, running.spawn or "", making.cluster_id, running.patience)
     folder = Path(running.findings) / time.strftime("%Y%m%d-%H%M%S")
@@ -69,11 +69,11 @@ def run(making: Making, running: Running) -> int:
         trouble = str(error)
     finally:
         target.close()
-    status.clear()
     report = "\n".join(_report(campaign))
-    print(report)
-    if campaign.progress.findings:
+    if campaign.progress.findings:  # first into the file: the terminal may be gone
         (folder / "report.txt").write_text(report + "\n")
+    status.clear()
+    print(report)
     if trouble:
         complain(trouble)
     return code or (BAD_INPUT if trouble or campaign.progress.findings else 0)
