@@ -47,7 +47,11 @@ def lacking(state: ClusterState, node_id: str, version: int) -> list[str]:
 def main() -> int:
     """Check what the command line says."""
     capture, node_id, version, seconds = sys.argv[1:]
-    late = who_lacks(capture, node_id, int(version), float(seconds))
+    try:
+        late = who_lacks(capture, node_id, int(version), float(seconds))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     print(f"lacking: {', '.join(late)}" if late else f"every observer has version {version} of {node_id}")
     return 1 if late else 0
 
