@@ -16,7 +16,7 @@ from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import SECOND, Clock
 from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json
 from scapy_chitchat.cluster import Rung, Step
-from scapy_chitchat.net.text import printable
+from scapy_chitchat.net.text import harmless_json, printable
 
 WIDTH = 40
 """Characters of the longest bar."""
@@ -63,7 +63,7 @@ def follow(key: Key, files: Files, wish: FollowOptions) -> int:
     steps = [each for each in feeding.cluster.followed() if not wish.cluster or each.cluster_id == wish.cluster]
     for step in steps[-wish.last :]:
         if wish.json:
-            sys.stdout.buffer.write(msgspec.json.encode(step) + b"\n")
+            sys.stdout.buffer.write(harmless_json(msgspec.json.encode(step)) + b"\n")
         else:
             _Ladder(step, feeding.clock(wish.zone)).print()
     if not steps and not interrupted and not feeding.sources.failed:

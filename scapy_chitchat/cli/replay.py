@@ -233,7 +233,7 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
     if tally.skipped[NAMES_ELSEWHERE] and tally.sent:
         kept_back = counted(tally.skipped[NAMES_ELSEWHERE], "message")
         complain(f"kept back {kept_back} {NAMES_ELSEWHERE}: {_KEPT_BACK}")
-    if trouble := _trouble(messages, files, where, which):
+    if code != BAD_INPUT and (trouble := _trouble(messages, files, where, which)):
         complain(trouble)
         code = code or BAD_INPUT
     return code
