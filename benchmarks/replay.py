@@ -24,6 +24,9 @@ from typing import Any
 
 from benchmarks.memory import repeated
 from scapy_chitchat import read_messages
+from scapy_chitchat.records.classes import KeyValueOp
+from scapy_chitchat.records.identity import id_of
+from scapy_chitchat.records.sections import delta_of, digest_of, sections
 
 ROOT = Path(__file__).parent.parent
 PEER = Path(os.environ.get("CHITCHAT_PEER", ROOT / "tests/peer/target/release/chitchat-peer"))
@@ -58,22 +61,17 @@ class Node:
         self.process.wait()
 
 
-def identity(part: Any) -> tuple[str, int, str]:
-    return part.node_id, part.generation_id, part.gossip_advertise_addr
-
-
 def carried(capture: Path) -> tuple[set[Any], dict[Any, dict[str, Any]]]:
     """The members that digests name, and the last value of each key that deltas carry."""
     members = set()
     keys: dict[Any, dict[str, Any]] = {}
     for captured in read_messages(capture):
-        message: Any = captured.message
-        members |= {identity(entry) for entry in getattr(message, "digest", ())}
-        for op in getattr(message, "delta", ()):
-            if hasattr(op, "gossip_advertise_addr"):
-                section = keys.setdefault(identity(op), {})
-            elif hasattr(op, "key") and section.get(op.key, ("", 0))[1] < op.version:
-                section[op.key] = (op.value, op.version, op.status)
+        members |= {id_of(entry) for entry in digest_of(captured.message)}
+        for section in sections(delta_of(captured.message)):
+            held = keys.setdefault(id_of(section.node), {})
+            for op in section.changes:
+                if isinstance(op, KeyValueOp) and held.get(op.key, ("", 0))[1] < op.version:
+                    held[op.key] = (op.value, op.version, op.status)
     return members, keys
 
 

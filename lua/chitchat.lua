@@ -12,7 +12,8 @@
 local PROTOCOL = Proto("Chitchat", "Chitchat Gossip")
 local HAS_STREAMS = true
 local DEFAULT_PORTS = "7280,7282,10000"
-local NEAR_DATAGRAM_LIMIT = 60000
+local HEADER_SIZE = 4
+local DIGEST_NEAR_LIMIT = 58956
 local ANSWERS = { { 0, 3 }, { 0, 1 }, { 1, 2 } }
 
 -- What values are called.
@@ -74,6 +75,7 @@ local F = {
   set_max_version_op_max_version = ProtoField.uint64("chitchat.set_max_version_op.max_version", "Max version"),
   malformed_load = ProtoField.bytes("chitchat.malformed.load", "Bytes that cannot be read"),
   trailing_data = ProtoField.bytes("chitchat.trailing_data", "Bytes behind the message"),
+  finding_detail = ProtoField.string("chitchat.finding.detail", "Detail"),
   response_in = ProtoField.framenum("chitchat.response_in", "Response in", base.NONE, frametype.RESPONSE),
   response_to = ProtoField.framenum("chitchat.response_to", "Response to", base.NONE, frametype.REQUEST),
   response_time = ProtoField.relative_time("chitchat.response_time", "Response time"),
@@ -87,7 +89,7 @@ local function finding(code, severity, text)
   local is_error = severity == "ERROR"
   local group = is_error and expert.group.MALFORMED or expert.group.PROTOCOL
   local registered = ProtoExpert.new(name, text, group, expert.severity[severity])
-  EXPERTS[code] = { expert = registered, text = text, is_error = is_error }
+  EXPERTS[code] = { expert = registered, is_error = is_error }
 end
 finding("too-short", "ERROR", "Fewer bytes than a header has: a node drops the message.")
 finding("bad-magic", "ERROR", "Not the magic number of chitchat: a node drops the message.")
@@ -108,7 +110,7 @@ finding("version-order", "ERROR", "The versions of a section's key-values do not
 finding("trailing-bytes", "WARN", "Bytes behind the message: a node ignores them.")
 finding("duplicate-digest", "WARN", "A node is twice in the digest: a reader keeps the last entry.")
 finding("unsorted-digest", "NOTE", "The digest is not in ascending order of identities: no node wrote it.")
-finding("near-datagram-limit", "WARN", "Near the 65,507 bytes of a datagram: when the digest alone does not fit, a node's gossip fails.")
+finding("digest-near-limit", "WARN", "The digest nearly fills a datagram: it is never cut, and one that does not fit cannot be sent at all.")
 finding("non-ascii-key", "WARN", "A key that starts with a non-ASCII character: nodes up to 0.13 panic on it and fall silent.")
 finding("lowered-max-version", "WARN", "A SetMaxVersion below a version before it in its section: nodes up to 0.13 panic on it and fall silent.")
 finding("reset", "NOTE", "A section from version 0 behind garbage collection: a reader whose copy is older drops it and starts over.")
@@ -1485,14 +1487,15 @@ end
 -- Findings
 ---------------------------------------------------------------------------------------------------------------------------
 
--- EXPERTS (generated): the ProtoExpert and the text of each finding code.
+-- EXPERTS (generated): the ProtoExpert of each finding code.
 
--- Puts a finding on an item of the tree.
+-- Puts a finding on an item of the tree. What is special about this one stands below it: Wireshark groups by text.
 local function report(message, code, item, detail)
-  local finding = EXPERTS[code]
-  local text = detail and finding.text .. " Here: " .. detail .. "." or finding.text
   local on = item or message.root
-  on:add_proto_expert_info(finding.expert, text)
+  on:add_proto_expert_info(EXPERTS[code].expert)
+  if detail then
+    on:add(F.finding_detail, detail):set_generated(true)
+  end
 end
 
 -- What makes a node refuse the message. Only the first thing counts: a node stops there.
@@ -1779,6 +1782,9 @@ local function read_items(reader, list, count)
   if not done then
     error(trouble, 0)
   end
+  if not reader.stream then
+    message.ends[list.name] = reader.at
+  end
 end
 
 -- How many items of a list, or of one kind in it, were read; nil when the list was not read at all.
@@ -1805,10 +1811,10 @@ local function read_message(read, tvb, pinfo, tree)
   local size = tvb:len()
   local captured_short = tvb:reported_len() > size
   local message = {
-    bytes = size > 0 and tvb:raw(0, size) or "", size = size, pinfo = pinfo,
+    bytes = size > 0 and tvb:raw(0, size) or "", pinfo = pinfo,
     cut = captured_short or pinfo.in_error_pkt, -- an ICMP error quotes the start of what it is about
     root = tree:add(PROTOCOL, tvb:range(0, size)), parent = tree, visible = tree.visible,
-    values = {}, tallies = {}, remarks = {}, budget = MOST_TREE_ITEMS,
+    values = {}, tallies = {}, ends = {}, remarks = {}, budget = MOST_TREE_ITEMS,
   }
   local reader = {
     message = message, bytes = message.bytes, tvb = tvb, at = 0, stop = size, tree = message.root, values = message.values,
@@ -1819,7 +1825,7 @@ local function read_message(read, tvb, pinfo, tree)
     show_rest(reader)
   elseif reader.at < size then
     local rest = add(message.root, F.trailing_data, tvb(reader.at, size - reader.at))
-    remark(message, "trailing-bytes", rest, "there are %d", size - reader.at)
+    remark(message, "trailing-bytes", rest, "bytes: %d", size - reader.at)
   end
   if captured_short and message.trouble ~= "cut" then
     report(message, "cut", nil, format("%d bytes were captured", size))
@@ -1971,6 +1977,7 @@ local function read_blocks(reader, blocks)
     end
     error(trouble, 0)
   end
+  reader.message.ends[held.list.name] = reader.at
   return held
 end
 
@@ -2138,8 +2145,12 @@ local function check_message(message)
   local out = message.delta and message.delta.trouble
   if out then
     refuse(message, out.code, out.item, out.detail)
-  elseif message.size >= NEAR_DATAGRAM_LIMIT then
-    remark(message, "near-datagram-limit", nil, "it has %d bytes", message.size)
+    return
+  end
+  local size = (message.ends.digest or HEADER_SIZE) - HEADER_SIZE
+  if size > DIGEST_NEAR_LIMIT then
+    local entries = counted(message, "digest") -- nil where streams are not decompressed
+    remark(message, "digest-near-limit", nil, "%d bytes%s", size, entries and ", entries: " .. entries or "")
   end
 end
 

@@ -8,11 +8,14 @@ Names are imported when they are first used, so that a command starts quickly.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scapy.config import ScapyExt
+
     from scapy_chitchat.capture import CaptureError as CaptureError
     from scapy_chitchat.capture import read_messages as read_messages
+    from scapy_chitchat.cluster import Cluster as Cluster
     from scapy_chitchat.described.conditions import ABSENT as ABSENT
     from scapy_chitchat.described.malformed import Malformed as Malformed
     from scapy_chitchat.described.unbuildable import UnbuildableError as UnbuildableError
@@ -45,6 +48,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "capture": ("CaptureError", "read_messages"),
+    "cluster": ("Cluster",),
     "described.conditions": ("ABSENT",),
     "described.malformed": ("Malformed",),
     "described.unbuildable": ("UnbuildableError",),
@@ -73,14 +77,14 @@ _HOMES = {
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"{__name__}.{home}"), name)
     raise AttributeError(name)
 
 
-def scapy_ext(ext: Any) -> None:
+def scapy_ext(ext: ScapyExt) -> None:
     """Make this known to Scapy as an extension: what ``conf.exts.load("scapy-chitchat")`` calls."""
     from scapy_chitchat.integration.extension import register
 

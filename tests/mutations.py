@@ -166,14 +166,14 @@ class Mutator:
             items[one], items[other] = items[other], items[one]
         return self._built(pkt, data)
 
-    def _blocks_field(self, pkt: Packet) -> tuple[str, bytes] | None:
-        """The name of a field of blocks of this message, and the stream that they hold."""
+    def _blocks_field(self, pkt: Packet) -> tuple[BlocksField, bytes] | None:
+        """A field of blocks of this message, and the stream that it holds."""
         fields = [inner(field) for field in pkt.payload.fields_desc]
         names = [f for f in fields if isinstance(f, BlocksField) and pkt.payload.getfieldval(f.name)]
         if not names:
             return None
         field = self.choice.choice(names)
-        return field.name, items_bytes(getattr(pkt.payload, field.holds))
+        return field, items_bytes(getattr(pkt.payload, field.holds))
 
     def the_stream(self, data: bytes) -> bytes:
         """Bytes of a decompressed stream changed, and packed again as a node would."""
@@ -181,9 +181,9 @@ class Mutator:
         found = self._blocks_field(pkt)
         if found is None:
             return data
-        name, stream = found
+        field, stream = found
         changed = self.choice.choice((self.some_bytes, self.a_length, self.cut_or_grow))(stream or b"\0")
-        pkt.payload.setfieldval(name, inner(pkt.payload.get_field(name)).make(changed))
+        pkt.payload.setfieldval(field.name, field.make(changed))
         return bytes(pkt)
 
     def the_blocks(self, data: bytes) -> bytes:
@@ -192,7 +192,7 @@ class Mutator:
         found = self._blocks_field(pkt)
         if found is None:
             return data
-        name, stream = found
+        field, stream = found
         blocks = []
         while stream:
             size = self.choice.choice((1, 2, 7, 40, 300, 20000))
@@ -202,7 +202,7 @@ class Mutator:
         if self.choice.random() < 0.3:
             wrong = Block(type=self.choice.choice((0, 1, 2, 3, 255)), data=self.choice.randbytes(5))
             blocks.insert(self.choice.randrange(len(blocks) + 1), wrong)
-        pkt.payload.setfieldval(name, [*blocks, Block(type=0)] if self.choice.random() < 0.95 else blocks)
+        pkt.payload.setfieldval(field.name, [*blocks, Block(type=0)] if self.choice.random() < 0.95 else blocks)
         return self._built(pkt, data)
 
     def the_frames(self, data: bytes) -> bytes:
@@ -211,7 +211,7 @@ class Mutator:
         found = self._blocks_field(pkt)
         if found is None:
             return data
-        name, stream = found
+        field, stream = found
         kind = self.choice.randrange(8)
         compress = zstandard.ZstdCompressor(
             level=self.choice.choice((-5, 1, 3, 19)),
@@ -236,7 +236,7 @@ class Mutator:
             unit = self.choice.choice((b"\0" * 9, bytes(SetMaxVersionOp(max_version=7)), bytes(KeyValueOp(version=7))))
             bomb = Block(type=1, data=compress(unit * (65535 // len(unit))))
             blocks += [bomb] * self.choice.choice((1, 3, 20, *([60000 // len(bomb)] * (self.choice.random() < 0.02))))
-        pkt.payload.setfieldval(name, [*blocks, Block(type=0)])
+        pkt.payload.setfieldval(field.name, [*blocks, Block(type=0)])
         return self._built(pkt, data)
 
 

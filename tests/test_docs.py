@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import ROOT
 
+ROOMS = sorted(path.parent.name for path in (ROOT / "scapy_chitchat").glob("*/__init__.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -42,8 +43,23 @@ def test_the_pages_name_every_finding() -> None:
     assert not {code for code in refused if f"`{code}`" not in text}
 
 
+def test_every_filter_that_is_recommended_is_one_of_the_dissector() -> None:
+    from scapy_chitchat.records.checks import CODES
+    from scapy_chitchat.wireshark.install import filter_lines
+
+    names = set(re.findall(r'"(chitchat\.[a-z0-9_.]+)"', (ROOT / "lua" / "chitchat.lua").read_text()))
+    names |= {f"chitchat.{code.replace('-', '_')}" for code in CODES}
+    rows = [line for line in (ROOT / "README.md").read_text().split("\n") if line.startswith("| `chitchat")]
+    used = set(re.findall(r"chitchat\.[a-z0-9_.]+", "\n".join([*rows, *filter_lines()])))
+    assert len(used) > 10
+    assert used <= names
+
+
 def undocumented(source: str) -> Iterator[str]:
-    """The public constants of a module behind which no string says what they are. Declarations of commands are none."""
+    """The public constants of a module behind which no string says what they are.
+
+    Declarations of commands are none, and a type variable of one letter is like a local name.
+    """
     body = ast.parse(source).body
     for node, following in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.Assign):
@@ -52,18 +68,27 @@ def undocumented(source: str) -> Iterator[str]:
             target = node.target
         else:
             continue
-        if not isinstance(target, ast.Name) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", target.id):
+        if not isinstance(target, ast.Name) or not re.fullmatch(r"[A-Z][A-Z0-9_]+", target.id):
             continue
         explained = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-        if not explained and target.id not in ("COMMAND", "GROUP"):
+        if not explained and not (target.id in ("COMMAND", "GROUP") and _calls(node, "Command", "Group")):
             yield target.id
 
 
-@pytest.mark.parametrize("room", ["net", "cli"])
+def _calls(node: ast.Assign | ast.AnnAssign, *names: str) -> bool:
+    return isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name) and node.value.func.id in names
+
+
+@pytest.mark.parametrize("room", ROOMS)
 def test_public_constants_are_explained(room: str) -> None:
     modules = (ROOT / "scapy_chitchat" / room).rglob("*.py")
     assert not {f"{path.name}: {name}" for path in modules for name in undocumented(path.read_text())}
 
 
+def test_every_room_is_looked_at_and_named_on_the_front_page() -> None:
+    layout = (ROOT / "README.md").read_text().partition("## How it is built")[2]
+    assert sorted(re.findall(r"^(\w+)/ ", layout, re.MULTILINE)) == ROOMS
+
+
 def test_a_constant_without_a_word_is_seen() -> None:
-    assert list(undocumented('A = 1\n"""Bytes."""\nB = 2\n_C = 3\nD: int = 4\n')) == ["B", "D"]
+    assert list(undocumented('AA = 1\n"""Bytes."""\nBB = 2\n_CC = 3\nDD: int = 4\n')) == ["BB", "DD"]

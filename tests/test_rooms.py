@@ -103,7 +103,7 @@ def test_no_room_imports_what_is_not_below_it() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "from scapy_chitchat.cli.common import Failure",
+        "from scapy_chitchat.cli.common import CommandFailed",
         "import scapy_chitchat.cli.common",
         "from scapy_chitchat import cli",
         "from scapy_chitchat import decode",

@@ -19,9 +19,11 @@ from scapy_chitchat.capture.reassembly import Piece, Reassembler, Whole
 from scapy_chitchat.capture.steps import MOST_STEPS, Opener, ip, unknown
 from scapy_chitchat.capture.tunnels import OVER_IPV4, OVER_IPV6, PORTS, VXLAN_START, vxlan_on_any_port
 from scapy_chitchat.net.addresses import address_text
+from scapy_chitchat.net.numbers import PROTOCOL_UDP
 from scapy_chitchat.wire.protocol import MAGIC
 
 NO_FRAME = Frame(0, 0, 0, 0, b"", 0)
+"""What stands for a frame before the first."""
 MOST_TUNNELS = 8
 """Tunnels in tunnels that are followed."""
 
@@ -42,6 +44,13 @@ class Datagram(NamedTuple):
     """The capture holds only the first part of it."""
     tunnel: tuple[str, ...] = ()
     """The tunnels that it came in, outermost first, such as "vxlan 5001 10.0.0.1 > 10.0.0.2"."""
+    frames: tuple[Frame, ...] = ()
+    """The frames that it came in, in the order of its bytes, if the reader keeps them."""
+
+    @property
+    def nanoseconds(self) -> int:
+        """When it was captured, since the epoch."""
+        return int(self.time * 10**9 // 10**self.decimals)
 
 
 class _Ends(NamedTuple):
@@ -59,7 +68,6 @@ class _Ends(NamedTuple):
 _IPV4 = struct.Struct(">BxHHHxB2x4s4s").unpack_from
 _IPV6 = struct.Struct(">xxxxHBx16s16s").unpack_from
 _UDP = struct.Struct(">HHH").unpack_from
-_PROTOCOL_UDP = 17
 _FRAGMENT_HEADER = 44
 _AUTHENTICATION = 51
 _EXTENSION_HEADERS = frozenset({0, 43, 60, 135, 139, 140, _AUTHENTICATION})
@@ -69,14 +77,19 @@ _MAGIC = MAGIC.to_bytes(2, "little")
 class DatagramReader:
     """Turns frames into UDP datagrams. What it keeps between frames is the fragments that wait.
 
-    ``drop_duplicates``: pass over a datagram that was captured twice.
+    ``drop_duplicates``: pass over a datagram that was captured twice. ``keep_frames``: each datagram has its frames.
     """
 
-    def __init__(self, counters: Counters | None = None, *, drop_duplicates: bool = False) -> None:
+    def __init__(
+        self, counters: Counters | None = None, *, drop_duplicates: bool = False, keep_frames: bool = False
+    ) -> None:
         self.counters = counters or Counters()
         self._reassembler = Reassembler(self.counters)
         self._duplicates = Duplicates() if drop_duplicates else None
         self._before = self._now = NO_FRAME
+        self._keeps = keep_frames
+        self._parts: tuple[Frame, ...] = ()
+        """The frames that what is being read came in, if they are kept."""
 
     def read(self, frame: Frame) -> Datagram | None:
         """The datagram that ``frame`` is or completes, if it is or does."""
@@ -84,6 +97,8 @@ class DatagramReader:
         counters.frames += 1
         counters.bytes += len(data)
         self._before, self._now = self._now, frame
+        if self._keeps:
+            self._parts = (frame,)
         try:
             find = QUICK.get(linktype)
             if find is not None and (at := find(data)) >= 0:
@@ -133,7 +148,7 @@ class DatagramReader:
 
     def _ipv4(self, frame: Frame, data: bytes, at: int, tunnel: tuple[str, ...]) -> Datagram | None:
         first, total, ident, place, protocol, source, destination = _IPV4(data, at)
-        if protocol != _PROTOCOL_UDP and protocol not in OVER_IPV4 and protocol != _AUTHENTICATION:
+        if protocol != PROTOCOL_UDP and protocol not in OVER_IPV4 and protocol != _AUTHENTICATION:
             return None
         start = at + (first & 15) * 4
         length = at + total - start if total else len(data) - start  # 0: the network card would have filled it in
@@ -143,7 +158,7 @@ class DatagramReader:
             key = (source, destination, ident, protocol, tunnel)
             ends = _Ends(source, destination, ident, tunnel, True)
             return self._fragment(frame, key, place, length, payload, protocol, ends)
-        if protocol == _PROTOCOL_UDP:
+        if protocol == PROTOCOL_UDP:
             return self._udp(frame, payload, cut, source, destination, ident, tunnel)
         return self._inside(frame, protocol, Whole(payload, cut), _Ends(source, destination, ident, tunnel, False))
 
@@ -152,7 +167,7 @@ class DatagramReader:
         start = at + 40
         payload = data[start : start + length] if length else data[start:]
         cut = len(payload) < length
-        if header == _PROTOCOL_UDP:
+        if header == PROTOCOL_UDP:
             return self._udp(frame, payload, cut, source, destination, 0, tunnel)
         ends = _Ends(source, destination, 0, tunnel, False)
         return self._inside(frame, header, Whole(payload, cut), ends, length)
@@ -165,7 +180,7 @@ class DatagramReader:
             header = payload[at]
             at += size
         source, destination, ident, tunnel, is_whole = ends
-        if header == _PROTOCOL_UDP:
+        if header == PROTOCOL_UDP:
             return self._udp(frame, payload[at:], whole.cut, source, destination, ident, tunnel)
         if header == _FRAGMENT_HEADER and not is_whole:
             return self._fragment6(frame, Whole(payload[at:], whole.cut), ends, (length or len(payload)) - at)
@@ -195,9 +210,12 @@ class DatagramReader:
         now = frame.time / 10**frame.decimals
         # one frame that is far ahead proves nothing
         sure = min(now, self._before.time / 10**self._before.decimals) if self._before.number else now
-        piece = Piece((place & 0x1FFF) * 8, bool(place & 0x2000), max(length, 0), payload)
+        piece = Piece((place & 0x1FFF) * 8, bool(place & 0x2000), max(length, 0), payload, self._parts)
         whole = self._reassembler.add(key, now, sure, piece)
-        return self._inside(frame, header, whole, ends) if whole else None
+        if whole is None:
+            return None
+        self._parts = whole.frames
+        return self._inside(frame, header, whole, ends)
 
     # --- UDP ---
 
@@ -236,6 +254,7 @@ class DatagramReader:
             data,
             cut and len(data) < length - 8,
             tunnel,
+            self._parts,
         )
 
     def _is_duplicate(

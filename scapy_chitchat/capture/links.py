@@ -25,6 +25,7 @@ from scapy_chitchat.capture.steps import (
     pppoe,
     u16,
 )
+from scapy_chitchat.net.numbers import ETHERNET
 
 # --- the quick way, for what most captures are ---
 
@@ -346,7 +347,7 @@ def sight_of(linktype: int, data: bytes) -> bytes:
 
 def link_header(linktype: int, data: bytes) -> bytes:
     """The Ethernet header of a frame, VLAN tags and all; nothing where there is none, or no IP packet behind it."""
-    if linktype != _ETHERNET:
+    if linktype != ETHERNET:
         return b""
     opener, at = LINKS[linktype], 0
     try:
@@ -357,6 +358,3 @@ def link_header(linktype: int, data: bytes) -> bytes:
     except IndexError:
         pass
     return b""
-
-
-_ETHERNET = 1

@@ -13,18 +13,17 @@ import struct
 from collections.abc import Collection, Iterator
 from types import TracebackType
 
+from scapy_chitchat.capture.frame import LARGEST_FRAME
 from scapy_chitchat.capture.frames import CaptureError, Frame
 from scapy_chitchat.net.interfaces import ETHERNET_HARDWARE, LOOPBACK_HARDWARE, hardware
+from scapy_chitchat.net.numbers import ETHERNET, PROTOCOL_UDP, RAW_IP
 
 ANY = "any"
 """The name that stands for all interfaces, as for tcpdump."""
 RECEIVE_BUFFER = 128 * 1024 * 1024
 """Bytes that the kernel is asked to keep for us; a small message takes about 1 kB there, with its bookkeeping."""
-LARGEST_FRAME = 256 * 1024
 IDLE_SECONDS = 0.1
-
-ETHERNET, RAW_IP = 1, 101
-"""Link types: of interfaces with Ethernet headers, and of all others, where we ask for IP packets."""
+"""Seconds that a read waits for a frame at the most."""
 
 # --- what Python's socket module has no names for ---
 
@@ -45,7 +44,7 @@ _PROTOCOL, _PACKET_TYPE, _HARDWARE = 0xFFFFF000, 0xFFFFF004, 0xFFFFF01C  # what 
 _IP = 0xFFF00000  # offsets from here count from the IP header, whatever the link layer
 _OUTGOING = 4
 _VLANS = (0x8100, 0x88A8)
-_UDP, _FRAGMENT = 17, 44
+_FRAGMENT = 44
 _OTHER_EXTENSIONS = (0, 43, 51, 60)
 _MOST_PORTS = 50
 
@@ -97,7 +96,7 @@ def udp_filter(ports: Collection[int] = ()) -> bytes:
     code.compare(_VLANS, "take")
     code.add(_IF_EQUAL, 0x0800, "", "drop")
     code.add(_LOAD_BYTE, _IP + 9)
-    code.add(_IF_EQUAL, _UDP, "", "drop")
+    code.add(_IF_EQUAL, PROTOCOL_UDP, "", "drop")
     code.add(_LOAD_HALF, _IP + 6)
     code.add(_IF_SET, 0x1FFF, "take")
     code.add(_LOAD_BYTE, _IP)
@@ -108,7 +107,7 @@ def udp_filter(ports: Collection[int] = ()) -> bytes:
     code.label("IPv6")
     code.add(_LOAD_BYTE, _IP + 6)
     code.compare((_FRAGMENT, *_OTHER_EXTENSIONS), "take")
-    code.add(_IF_EQUAL, _UDP, "", "drop")
+    code.add(_IF_EQUAL, PROTOCOL_UDP, "", "drop")
     _compare_ports(code, _LOAD_HALF, _IP + 40, ports)
     code.label("drop")
     code.add(_RETURN, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -16,7 +17,7 @@ from scapy_chitchat.capture.counters import Counters
 from scapy_chitchat.capture.datagrams import Datagram, DatagramReader
 from scapy_chitchat.capture.frame import Frame
 from scapy_chitchat.capture.frames import CaptureFile, as_sources, in_order
-from scapy_chitchat.capture.sources import Source
+from scapy_chitchat.capture.sources import CaptureError, Source
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.net.text import harmless_json
 from scapy_chitchat.records.checks import Finding, finding, refusal, remarks
@@ -69,7 +70,7 @@ class MessageFilter:
 
     def takes(self, datagram: Datagram) -> bool:
         """Whether this datagram is, or is to be, a message."""
-        _, _, _, _, source_port, _, destination_port, data, _, _ = datagram
+        _, _, _, _, source_port, _, destination_port, data, _, _, _ = datagram
         if self.ports is not None:
             return source_port in self.ports or destination_port in self.ports
         return looks_like_message(data, source_port in self._home or destination_port in self._home)
@@ -95,15 +96,20 @@ def _without_first(count: int) -> Unwrap:
 
 
 def read_datagrams(frames: Iterable[Frame], reader: DatagramReader, wanted: MessageFilter) -> Iterator[Datagram]:
-    """The datagrams in ``frames`` that are chitchat messages."""
+    """The datagrams in ``frames`` that are chitchat messages.
+
+    Who stops before the last has lost nothing: what waits for fragments then counts only where the frames ended.
+    """
     counters, read, pick = reader.counters, reader.read, wanted.pick
     try:
         for frame in frames:
             datagram = read(frame)
             if datagram is not None and (picked := pick(datagram, counters)) is not None:
                 yield picked
-    finally:
+    except CaptureError:
         reader.finish()
+        raise
+    reader.finish()
 
 
 _SHORT = {"too-short", "bad-type", "string-short", "field-short", "block-short"}
@@ -111,6 +117,10 @@ _SHORT = {"too-short", "bad-type", "string-short", "field-short", "block-short"}
 
 _OURS = "stream-limit"
 """What stops us and not a node."""
+
+_decode = lru_cache(maxsize=8)(decode_whole)
+"""Nodes send the same Syn to several peers in a round, and equal Acks: what was just read is not read again. Few are
+kept, because one may hold many megabytes when it is unpacked."""
 
 
 class CapturedMessage:
@@ -129,7 +139,7 @@ class CapturedMessage:
         self._findings: list[Finding] | None = None
         self._decoded: Decoded | None = None
         try:
-            self._decoded = decode_whole(datagram.data, limit)
+            self._decoded = _decode(datagram.data, limit)
             self.message = self._decoded.message
         except DecodeError as error:
             self._refusal = error
@@ -137,8 +147,11 @@ class CapturedMessage:
             self.error = None if missing or error.code == _OURS else error
 
     def __repr__(self) -> str:
-        what = self.values().get("type", "no message")
-        return f"<CapturedMessage {what} {self.source} > {self.destination}, frame {self.frame}>"
+        values = self.values()
+        what = f"{values['type']} V{values['version']}" if "type" in values else "no message"
+        why = f", refused: {self.error.code}" if self.error else ", cut" if self.datagram.cut else ""
+        ends = f"{self.source} > {self.destination}"
+        return f"<CapturedMessage {what}, {ends}, {len(self.data)} bytes, frame {self.frame}{why}>"
 
     @property
     def frame(self) -> int:

@@ -17,6 +17,7 @@ from scapy_chitchat.capture.sources import CaptureError, Feed
 LARGEST_RECORD = 1 << 27
 """A record that is said to be longer is damage."""
 HEADER_SIZE = 24
+"""Bytes at the start of a file, before its first record."""
 _LINKTYPE = 0xFFFF
 """The upper bits of the link type tell of check sequences behind the frames, which the IP lengths tell as well."""
 

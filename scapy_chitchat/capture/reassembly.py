@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 from scapy_chitchat.capture.counters import Counters
+from scapy_chitchat.capture.frame import Frame
 
 FRAGMENT_TIMEOUT = 30
 """Seconds of capture time after which a fragment belongs to another packet (Linux: net.ipv4.ipfrag_time)."""
@@ -24,9 +25,10 @@ MOST_WAITING_BYTES = 64 * 1024 * 1024
 MOST_REMEMBERED = 256
 """Packets that were put together and whose fragments are still known when they come again."""
 MOST_REMEMBERED_PIECES = 64
+"""Fragments of such a packet at the most: one of more is forgotten at once."""
 
-PIECE_COST, PACKET_COST = 256, 2048
-"""Bytes of memory that a fragment and a packet take beside their bytes."""
+PIECE_COST, PACKET_COST, FRAME_COST = 256, 2048, 256
+"""Bytes of memory that a fragment, a packet and a kept frame take beside their bytes."""
 
 
 class Whole(NamedTuple):
@@ -35,6 +37,8 @@ class Whole(NamedTuple):
     data: bytes
     cut: bool
     """The capture cut some of it away."""
+    frames: tuple[Frame, ...] = ()
+    """The frames of its fragments, in the order of its bytes, if they were given."""
 
 
 class Piece(NamedTuple):
@@ -47,18 +51,21 @@ class Piece(NamedTuple):
     """Bytes on the wire."""
     data: bytes
     """Bytes captured."""
+    frames: tuple[Frame, ...] = ()
+    """The frames that it came in, if they are to be kept."""
 
 
 class _Waiting:
     """The fragments of one IP packet."""
 
-    __slots__ = ("cost", "covered", "echo", "full", "pieces", "since", "size")
+    __slots__ = ("cost", "covered", "echo", "frames", "full", "pieces", "since", "size")
 
     def __init__(self, since: float, echo: bool) -> None:
         self.since = since
         self.echo = echo
         """All that came is known from a packet that was put together."""
         self.pieces: dict[int, tuple[int, bytes]] = {}  # by offset: length on the wire, bytes captured
+        self.frames: dict[int, tuple[Frame, ...]] = {}  # by offset, if they are kept
         self.cost = PACKET_COST
         self.covered = 0  # a bit for every eight bytes
         self.full = 0
@@ -66,7 +73,7 @@ class _Waiting:
 
     def add(self, piece: Piece) -> bool:
         """Keep a fragment, unless one of the same place came before that is as long. Whether all is there."""
-        offset, more, length, data = piece
+        offset, more, length, data, frames = piece
         if not more and self.size is None:
             self.size = offset + length
             self.full = (1 << (self.size + 7) // 8) - 1
@@ -77,6 +84,9 @@ class _Waiting:
                 self.cost -= len(known[1]) + PIECE_COST
             self.pieces[offset] = (length, data)
             self.cost += len(data) + PIECE_COST
+            if frames:
+                self.cost += sum(len(each.data) + FRAME_COST for each in frames)
+                self.frames[offset] = self.frames.get(offset, ()) + frames
             units = (length + 7) // 8 if offset + length == self.size else length // 8
             self.covered |= ((1 << units) - 1) << offset // 8
         return self.size is not None and self.covered & self.full == self.full
@@ -96,7 +106,8 @@ class _Waiting:
                 out += data[reached - offset :]
                 cut = len(data) < length
             reached = max(reached, offset + length)
-        return Whole(bytes(out[: self.size]), cut)
+        frames = tuple(frame for offset in sorted(self.frames) for frame in self.frames[offset])
+        return Whole(bytes(out[: self.size]), cut, frames)
 
 
 class _Done(NamedTuple):

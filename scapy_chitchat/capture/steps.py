@@ -60,6 +60,7 @@ def ethertype(data: bytes, at: int) -> Step | None:
 
 
 LEAST_ETHERTYPE = 0x0600
+"""The smallest EtherType; a smaller number in its place is the length of an LLC frame."""
 
 
 def _tag(data: bytes, at: int) -> Step:

@@ -145,6 +145,7 @@ def vxlan_on_any_port(data: bytes, at: int) -> Step | None:
 
 
 VXLAN_START = b"\x08\0\0\0"
+"""How a VXLAN header begins: the flag of a valid identifier, and what is reserved."""
 
 _GPE = {1: ip, 2: ip, 3: ethernet, 4: nsh, 5: mpls}
 

@@ -8,22 +8,24 @@ from os import PathLike
 from pathlib import Path
 from types import TracebackType
 
+from scapy_chitchat.capture.frame import Frame
+from scapy_chitchat.net.numbers import RAW_IP
 from scapy_chitchat.net.packets import Endpoints, ip_packets
 
-RAW_IP = 101
-"""The link type of a capture whose frames are IP packets."""
-
 _SECTION = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
-_NANOSECONDS = struct.pack("<HHBxxxHH", 9, 1, 9, 0, 0)
+_RESOLUTION = struct.Struct("<HHBxxxHH")
+_NANOSECONDS = 9
 _COMMENT = 1
 
 LAST_MOMENT = 2**64 - 1
 """Nanoseconds since the epoch that a pcapng file can hold."""
 
 
-def _interface(linktype: int) -> bytes:
-    size = 20 + len(_NANOSECONDS)
-    return struct.pack("<IIHHI", 1, size, linktype, 0, 0) + _NANOSECONDS + struct.pack("<I", size)
+def _interface(linktype: int, decimals: int) -> bytes:
+    """An interface whose times are so many decimals of a second."""
+    size = 20 + _RESOLUTION.size
+    options = _RESOLUTION.pack(9, 1, decimals, 0, 0)
+    return struct.pack("<IIHHI", 1, size, linktype, 0, 0) + options + struct.pack("<I", size)
 
 
 def _padded(data: bytes) -> bytes:
@@ -38,7 +40,10 @@ class CaptureWriter:
 
     def __init__(self, path: str | PathLike[str], linktype: int = RAW_IP) -> None:
         self._file = Path(path).open("wb")  # noqa: SIM115
-        self._file.write(_SECTION + _interface(linktype))
+        self._file.write(_SECTION)
+        self._linktype = linktype
+        self._interfaces: dict[tuple[int, int, int], int] = {}
+        self._described = 0
         self.packets = 0
 
     def write(self, packet: bytes, nanoseconds: int, comment: str = "") -> None:
@@ -50,9 +55,22 @@ class CaptureWriter:
         if comment:
             text = comment.encode()
             options = struct.pack("<HH", _COMMENT, len(text)) + _padded(text) + b"\0\0\0\0"
+        self._packet((self._linktype, _NANOSECONDS, 0), packet, nanoseconds, len(packet), options)
+
+    def frame(self, frame: Frame) -> None:
+        """A frame as it was captured: its bytes, its length on the wire, its time, link type and interface."""
+        about = (frame.linktype, frame.decimals, frame.interface)
+        self._packet(about, frame.data, frame.time, frame.length)
+
+    def _packet(self, about: tuple[int, int, int], packet: bytes, time: int, length: int, options: bytes = b"") -> None:
+        """A packet of an interface: link type, decimals of its times, and its number where it was captured."""
+        interface = self._interfaces.setdefault(about, len(self._interfaces))
+        if interface == self._described:
+            self._described += 1
+            self._file.write(_interface(*about[:2]))
         size = 32 + len(packet) + (-len(packet) % 4) + len(options)
-        high, low = divmod(min(max(nanoseconds, 0), LAST_MOMENT), 1 << 32)
-        head = struct.pack("<IIIIIII", 6, size, 0, high, low, len(packet), len(packet))
+        high, low = divmod(min(max(time, 0), LAST_MOMENT), 1 << 32)
+        head = struct.pack("<IIIIIII", 6, size, interface, high, low, len(packet), length)
         self._file.write(b"".join((head, _padded(packet), options, struct.pack("<I", size))))
         self.packets += 1
 

@@ -31,7 +31,7 @@ def main() -> None:
     from scapy_chitchat.cli.common import (
         BAD_INPUT,
         INTERRUPTED,
-        Failure,
+        CommandFailed,
         complain,
         ready_streams,
         stop_writing,
@@ -47,7 +47,7 @@ def main() -> None:
         code = run(sys.argv[1:])
         sys.stdout.flush()
         sys.exit(code)
-    except Failure as failure:
+    except CommandFailed as failure:
         complain(str(failure))
         sys.exit(BAD_INPUT)
     except BrokenPipeError:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, get_args
@@ -10,23 +11,23 @@ from typing import Annotated, ClassVar, get_args
 import typer
 
 from scapy_chitchat.capture import CapturedMessage, Counters, notes
-from scapy_chitchat.cli.common import complain, counted
-from scapy_chitchat.cli.moments import Clock, Moment, Zone, generation_text, parse_moment
+from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, counted
+from scapy_chitchat.cli.moments import Clock, Moment, Zone, date_text, generation_text
 from scapy_chitchat.cli.options import OUTPUT, FileOptions
 from scapy_chitchat.cli.showing import all_messages_in
 from scapy_chitchat.cli.sources import Sources
-from scapy_chitchat.cluster import Cluster, ClusterState, Estimate, Estimates, Event, Settings
+from scapy_chitchat.cluster import Cluster, ClusterState, Estimate, Estimates, Event, NodeState, Settings
 from scapy_chitchat.cluster.settings import RulesName
 from scapy_chitchat.net.text import printable
 
 
 def nanoseconds(message: CapturedMessage) -> int:
     """When a message was captured: nanoseconds since the epoch."""
-    scale: int = 10 ** (9 - message.datagram.decimals)
-    return message.datagram.time * scale
+    return message.datagram.nanoseconds
 
 
 RULES: tuple[RulesName, ...] = get_args(RulesName)
+"""The names of the rules, as the option has them."""
 
 
 def rules_name(value: str) -> str:
@@ -34,21 +35,6 @@ def rules_name(value: str) -> str:
     if value and value not in RULES:
         raise typer.BadParameter(f"there are no rules {value!r}; there are {', '.join(RULES)}")
     return value
-
-
-def moment(value: str) -> str:
-    """The callback of an option: a moment. Raises BadParameter for what is none."""
-    if value:
-        try:
-            parse_moment(value)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-    return value
-
-
-def moment_of(value: str) -> Moment | None:
-    """The moment of such an option; None where it was not given."""
-    return parse_moment(value) if value else None
 
 
 @dataclass(frozen=True)
@@ -102,8 +88,8 @@ class Detector:
         ),
     ] = ""
 
-    def settings(self, follow: tuple[str, str] | None = None) -> Settings:
-        """The engine's settings."""
+    def settings(self, follow: tuple[str, str] | None = None, follow_limit: int = 0) -> Settings:
+        """The engine's settings. ``follow``: patterns of a key and a node_id, and how many versions to remember."""
         return Settings(
             interval=self.interval or None,
             initial_interval=self.initial_interval or None,
@@ -112,6 +98,7 @@ class Detector:
             dead_grace=self.dead_grace or None,
             rules=next((each for each in RULES if each == self.rules), None),
             follow=follow,
+            follow_limit=follow_limit,
         )
 
 
@@ -125,40 +112,75 @@ class Feeding:
         self.counters = Counters()
         self.sources = Sources(files, self.counters, as_given=reading.as_given, silent=silent)
         self.first = 0
-        """When the first message came; nanoseconds since the epoch."""
+        """When the first message came, whether it was fed or not; nanoseconds since the epoch."""
         self.last = 0
+        """When the last message that was fed came."""
         self.messages = 0
+        self.goes_on = False
+        """There are messages behind the last one that was fed."""
+        self.interrupted = False
+        self._feeds = False
 
     def events(self, until: Moment | None = None) -> Iterator[Event]:
-        """Feed one message after the other; gives what happens, also what is known at the end only."""
-        for message in self._messages():
+        """Feed one message after the other; gives what happens, also what is known at the end only.
+
+        Raises KeyboardInterrupt on Ctrl-C, but never in the middle of a message: the engine can be asked then.
+        """
+        before = signal.getsignal(signal.SIGINT)
+        if callable(before):
+            signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            for message in self._messages(until):
+                self._feeds = True
+                happened = self.cluster.feed(message)
+                self._feeds = False
+                yield from happened
+                if self.interrupted:
+                    raise KeyboardInterrupt
+            yield from self.cluster.finish()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _interrupt(self, *_: object) -> None:
+        self.interrupted = True
+        if not self._feeds:
+            raise KeyboardInterrupt
+
+    def _messages(self, until: Moment | None) -> Iterator[CapturedMessage]:
+        frames, tick = self.sources.frames(), self.sources.show_progress
+        for message in all_messages_in(frames, self.reading, self.counters, tick):
             time = nanoseconds(message)
             self.first = self.first or time
             if until is not None and time > until.since_epoch(self.first):
+                self.goes_on = True
                 break
             self.messages += 1
             self.last = max(self.last, time)
-            yield from self.cluster.feed(message)
-        yield from self.cluster.finish()
-
-    def _messages(self) -> Iterator[CapturedMessage]:
-        return all_messages_in(self.sources.frames(), self.reading, self.counters, self.sources.show_progress)
+            yield message
 
     def at(self, moment: Moment | None, wanted: str) -> list[ClusterState]:
         """The clusters of that cluster_id, or all, at that moment, or when the last message came."""
         time = None if moment is None else max(moment.since_epoch(self.first), self.last)
         return [each for each in self.cluster.at(time) if not wanted or each.cluster_id == wanted]
 
-    def nothing_found(self, wanted: str) -> str:
-        """What to say when there was nothing of what was wanted."""
-        if self.messages:
-            return f"nothing {wanted} in {counted(self.messages, 'message')}"
-        return self.sources.nothing_found(self.reading.ports)
+    def end(self, said: str = "") -> int:
+        """What is to be said behind all the rest: ``said``, if anything, and what was lost of the captures.
 
-    def notes(self) -> None:
-        """What was lost, passed over or could not be read: a line each."""
+        Gives the exit code.
+        """
+        if not (self.interrupted or self.sources.failed):
+            if not self.messages:
+                complain(self._no_message())
+            elif said:
+                complain(f"{said} in {counted(self.messages, 'message')}")
         for line in notes(self.counters):
             complain(line)
+        return INTERRUPTED if self.interrupted else BAD_INPUT if self.sources.failed else 0
+
+    def _no_message(self) -> str:
+        if self.first:
+            return f"no message by then: the first one came at {date_text(self.first)}"
+        return self.sources.nothing_found(self.reading.ports)
 
     def clock(self, zone: Zone) -> Clock:
         """What shows the capture's times."""
@@ -170,7 +192,11 @@ class Feeding:
 
 def run_text(generation_id: int, *, is_earlier: bool = False) -> str:
     """A run of a node: when it started, as far as its generation_id tells."""
-    return f"{generation_text(generation_id)}{' (earlier)' if is_earlier else ''}"
+    return f"{generation_text(generation_id)}{EARLIER if is_earlier else ''}"
+
+
+EARLIER = " (earlier)"
+"""What stands behind a run that a younger one has taken the place of."""
 
 
 def some(names: Sequence[str], most: int = 3) -> str:
@@ -194,12 +220,7 @@ def guesses(told: Estimates) -> Iterator[str]:
 
 def doubts(state: ClusterState, told: Estimates | None) -> Iterator[str]:
     """What the capture cannot tell, and what would help; a line each."""
-    incomplete = [each.node_id for each in state.nodes if each.run == "current" and not each.complete]
-    if incomplete:
-        yield (
-            f"not all key-values of {some(incomplete)} are known: they were sent before the capture began; a node "
-            "tells all when 'scapy-chitchat probe' asks it while you capture"
-        )
+    yield from gaps(state.nodes)
     if told is None:
         return
     if told.not_captured:
@@ -210,6 +231,18 @@ def doubts(state: ClusterState, told: Estimates | None) -> Iterator[str]:
         yield f"{counted(told.doubled, 'message')} captured twice, and taken once"
     if told.unassigned:
         yield f"{counted(told.unassigned, 'message')} of which no cluster can be told: no Syn came before"
+
+
+def gaps(nodes: Sequence[NodeState]) -> Iterator[str]:
+    """Of which nodes not all key-values are known, and why; a line each."""
+    lacking = [each for each in nodes if each.run == "current" and not each.complete]
+    if stuck := [each.node_id for each in lacking if each.stuck]:
+        yield f"the next key-value of {some(stuck)} fits no datagram: nobody else gets it, nor what comes after it"
+    if unsent := [each.node_id for each in lacking if not each.stuck]:
+        yield (
+            f"not all key-values of {some(unsent)} are known: nobody sent them while the capture ran; a node tells all "
+            "it knows when 'scapy-chitchat probe' asks it meanwhile"
+        )
 
 
 def confidence(state: ClusterState, told: Estimates | None) -> str:

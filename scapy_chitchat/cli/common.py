@@ -28,7 +28,7 @@ MOST = 10**9
 """Of seconds, messages or tries: nobody means more, and no clock or counter ends before."""
 
 
-class Failure(Exception):
+class CommandFailed(Exception):
     """The command cannot do what it was asked to; the message is one line that says what to do."""
 
 

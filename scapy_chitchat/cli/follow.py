@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Annotated, ClassVar
 
-import msgspec
 import typer
 
-from scapy_chitchat.cli.clusters import Detector, Feeding, Times, run_text
-from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, console, counted, hush_scapy
+from scapy_chitchat.cli.clusters import Detector, Feeding, Times, gaps, run_text
+from scapy_chitchat.cli.common import complain, console, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import SECOND, Clock
 from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json
 from scapy_chitchat.cluster import Rung, Step
-from scapy_chitchat.net.text import harmless_json, printable
+from scapy_chitchat.net.text import printable
 
 WIDTH = 40
 """Characters of the longest bar."""
@@ -52,24 +53,35 @@ class FollowOptions(FileOptions, Times, Detector):
 def follow(key: Key, files: Files, wish: FollowOptions) -> int:
     """Read the files and show the way of each version of the key. Gives the exit code."""
     hush_scapy()
-    feeding = Feeding(files, wish, wish.settings((key, wish.node or "*")), silent=True)
-    interrupted = False
+    feeding = Feeding(
+        files, wish, wish.settings(follow=(key, wish.node or "*"), follow_limit=wish.last + 1), silent=True
+    )
     try:
         for _ in feeding.events():
             pass
     except KeyboardInterrupt:
-        interrupted = True
         complain("interrupted: what follows is as of the last message read")
     steps = [each for each in feeding.cluster.followed() if not wish.cluster or each.cluster_id == wish.cluster]
     for step in steps[-wish.last :]:
         if wish.json:
-            sys.stdout.buffer.write(harmless_json(msgspec.json.encode(step)) + b"\n")
+            sys.stdout.buffer.write(step.as_json() + b"\n")
         else:
             _Ladder(step, feeding.clock(wish.zone)).print()
-    if not steps and not interrupted and not feeding.sources.failed:
-        complain(feeding.nothing_found(f"of key {printable(key)}"))
-    feeding.notes()
-    return INTERRUPTED if interrupted else BAD_INPUT if feeding.sources.failed else 0
+    sys.stdout.flush()
+    if len(steps) > wish.last:
+        complain(f"only the last {counted(wish.last, 'version')}; --last shows more")
+    code = feeding.end("" if steps else f"nothing of key {key!r}")
+    for doubt in _doubts(feeding, key, wish):
+        complain(doubt)
+    return code
+
+
+def _doubts(feeding: Feeding, key: str, wish: FollowOptions) -> Iterator[str]:
+    """Of which nodes the key may have versions that nobody sent."""
+    for state in feeding.at(None, wish.cluster):
+        nodes = [each for each in state.nodes if fnmatchcase(each.node_id, wish.node or "*")]
+        for gap in gaps(nodes):
+            yield f"there may be later versions: {gap}"
 
 
 class _Ladder:
@@ -95,7 +107,7 @@ class _Ladder:
         )
         there = [(each, each.time - step.owner_time) for each in step.rungs if each.time is not None]
         longest = max([taken for _, taken in there], default=0)
-        width = max((len(printable(each.observer.node_id)) for each in step.rungs), default=0)
+        width = max((len(self._name(each)) for each in step.rungs), default=0)
         for each, taken in there:
             bar = "━" * max(1, round(WIDTH * max(taken, 0) / longest)) if longest > 0 else "━"
             self._line(width, each, f"{taken / SECOND:+.3f} s", bar, "green")
@@ -111,11 +123,17 @@ class _Ladder:
             return "no other node was there to have it"
         if behind:
             return f"{counted(there, 'observer')} had it, {behind} did not"
-        return f"all {counted(there, 'observer')} had it after {longest / SECOND:.3f} s"
+        return f"{counted(there, 'observer')}, all had it after {longest / SECOND:.3f} s"
+
+    def _name(self, rung: Rung) -> str:
+        """The observer, with its run where there are several of that node_id."""
+        node_id, name = rung.observer.node_id, printable(rung.observer.node_id)
+        runs = [each.observer for each in self.step.rungs] + [self.step.subject]
+        several = sum(each.node_id == node_id for each in runs) > 1
+        return f"{name} of {run_text(rung.observer.generation_id)}" if several else name
 
     def _line(self, width: int, rung: Rung, said: str, more: str, style: str) -> None:
-        name = printable(rung.observer.node_id)
-        self.out.print(f"  {name:<{width}}  {said:>10}  {more}", markup=False, style=style, soft_wrap=True)
+        self.out.print(f"  {self._name(rung):<{width}}  {said:>10}  {more}", markup=False, style=style, soft_wrap=True)
 
 
 COMMAND = Command(
@@ -129,6 +147,6 @@ An owner's change is first seen in its next Syn, so all times may be short by up
     examples=(
         "scapy-chitchat follow readiness capture.pcap",
         "scapy-chitchat follow readiness --node indexer-0 --last 3 capture.pcap",
-        "scapy-chitchat follow 'indexer.task:*' --json capture.pcap | jq '.rungs[] | select(.time == null)'",
+        "scapy-chitchat follow 'indexer.task:*' --json capture.pcap | jq '.observers[] | select(.time == null)'",
     ),
 )

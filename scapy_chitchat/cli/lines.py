@@ -5,21 +5,28 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
+from scapy_chitchat.cli.choosing import key_values, rows
 from scapy_chitchat.cli.common import is_coloured
 from scapy_chitchat.net.text import printable
+from scapy_chitchat.wire.protocol import MessageType
 
 if TYPE_CHECKING:
     from scapy_chitchat.capture import CapturedMessage
-    from scapy_chitchat.cli.options import Show
+    from scapy_chitchat.cli.options import MessageOptions, MessageSubjects
     from scapy_chitchat.records.base import JsonObject
 
-TYPE_COLOURS = {"Syn": "green", "SynAck": "cyan", "Ack": "blue", "BadCluster": "magenta"}
+TYPE_COLOURS = {
+    MessageType.Syn.name: "green",
+    MessageType.SynAck.name: "cyan",
+    MessageType.Ack.name: "blue",
+    MessageType.BadCluster.name: "magenta",
+}
 """The colour of a line by the type of its message."""
 
 SEVERITY_COLOURS = {"error": "red", "warning": "yellow", "note": None}
@@ -36,14 +43,14 @@ class Printer(Protocol):
         """No more messages: let nothing stay in a buffer."""
 
 
-def printer_for(show: Show) -> Printer:
+def printer_for(show: MessageOptions) -> Printer:
     """The printer that the options ask for."""
     if show.json:
         return JsonPrinter()
     if show.fields:
-        return ColumnPrinter(show.fields.split(","))
+        return ColumnPrinter(show)
     if show.prints_messages:
-        return LinePrinter(verbose=show.verbose, explain=show.findings)
+        return LinePrinter(verbose=show.verbose, explain=show.findings, about=show if show.names_rows else None)
     return Silent()
 
 
@@ -104,31 +111,38 @@ _ABOUT_ALL: dict[str, Callable[[CapturedMessage], object]] = {
 class ColumnPrinter:
     """Chosen values of the JSON object, tab-separated.
 
-    Several values of one name are joined by commas; objects and lists stay JSON. Columns of one list match: an element
-    that has a value for one of them has a place in all of them.
+    Several values of one name are joined by commas, or have a row each where rows are asked for; objects and lists stay
+    JSON. Columns of one list match: an element that has a value for one of them has a place in all of them.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.paths = [name.partition(".")[::2] for name in names]
+    def __init__(self, wish: MessageOptions) -> None:
+        self.wish = wish
+        self.list = next(iter(wish.lists)) if wish.rows else ""
+        """Of which each entry has a row; nothing where each message has one."""
+        self.paths = [name.partition(".")[::2] for name in wish.fields.split(",")]
         self.together: dict[str, set[str]] = {}
         for first, rest in self.paths:
             self.together.setdefault(first, set()).add(rest)
 
     def show(self, captured: CapturedMessage) -> None:
-        """One line."""
+        """One line, or one for each row that is meant."""
         values = {
             **{name: value(captured) for name, value in _ABOUT_ALL.items()},
             **captured.values(),
             "findings": [each.as_dict() for each in captured.findings],
         }
-        print("\t".join(",".join(map(_cell, self._column(values, *path))) for path in self.paths))
+        if not self.list:
+            print("\t".join(self._column(values, *path) for path in self.paths))
+            return
+        for row in rows(self.wish, self.list, values):
+            if not self.together[self.list].isdisjoint(row):
+                print("\t".join(_cell(row.get(rest) if rest else values.get(first)) for first, rest in self.paths))
 
-    def _column(self, values: JsonObject, first: str, rest: str) -> list[object]:
-        if first not in values:
-            return []
+    def _column(self, values: JsonObject, first: str, rest: str) -> str:
         if not rest:
-            return [values[first]]
-        return [each.get(rest) for each in values[first] if not self.together[first].isdisjoint(each)]
+            return _cell(values.get(first))
+        found = [each.get(rest) for each in values.get(first, ()) if not self.together[first].isdisjoint(each)]
+        return ",".join(_quoted(_cell(each)) for each in found)
 
     def finish(self) -> None:
         """Flush."""
@@ -141,12 +155,21 @@ def _cell(value: object) -> str:
     return json.dumps(value) if isinstance(value, (dict, list)) else printable(value)
 
 
-class LinePrinter:
-    """A line a message; the whole tree below it where that was asked for."""
+def _quoted(cell: str) -> str:
+    """A value among others with commas between them, as in CSV: in quotes where it has a comma or a quote itself."""
+    if "," not in cell and '"' not in cell:
+        return cell
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"'
 
-    def __init__(self, *, verbose: bool, explain: bool) -> None:
+
+class LinePrinter:
+    """A line a message; below it the whole tree, and the key-values that are asked for."""
+
+    def __init__(self, *, verbose: bool, explain: bool, about: MessageSubjects | None = None) -> None:
         self.verbose = verbose
         self.explain = explain
+        self.about = about
         self.colour = is_coloured(sys.stdout)
         if verbose:
             self._prepare_scapy()
@@ -160,13 +183,17 @@ class LinePrinter:
     def show(self, captured: CapturedMessage) -> None:
         """The line, and what else was asked for."""
         print(self.line(captured))
+        if self.about:
+            for row in key_values(self.about, captured.values()):
+                print(f"        {_row(row)}")
         if self.explain:
             for each in captured.findings:
                 place = f"{each.stream} " if each.stream else ""
                 where = f"{place}byte {each.offset}"
+                detail = f" Here: {each.detail}." if each.detail else ""
                 print(
                     f"        {self._paint(each.severity, SEVERITY_COLOURS[each.severity])} {each.code} ({where}): "
-                    f"{printable(each.text)}"
+                    f"{printable(each.text + detail)}"
                 )
         if self.verbose:
             for tunnel in captured.tunnel:
@@ -202,6 +229,15 @@ class LinePrinter:
         return typer.style(text, fg=colour) if self.colour and colour else text
 
 
+def _row(row: JsonObject) -> str:
+    """A key-value: whose it is, key, value, version and status, as far as the message has them."""
+    node = f"{printable(row['node_id'])}  " if row.get("node_id") is not None else ""
+    value = f' = "{printable(row["value"])}"' if "value" in row else ""
+    version = f"  version {row['version']}" if "version" in row else ""
+    status = f"  {row['status']}" if "status" in row else ""
+    return f"{node}{printable(row['key'])}{value}{version}{status}"
+
+
 def _iso(captured: CapturedMessage) -> str:
     """The time as ISO 8601 in UTC, with the decimals of the capture."""
     seconds, _, decimals = captured.time_text.partition(".")
@@ -212,7 +248,7 @@ def _iso(captured: CapturedMessage) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{decimals}Z"
 
 
-def _contents(values: dict[str, Any]) -> list[str]:
+def _contents(values: JsonObject) -> list[str]:
     words = []
     if "cluster_id" in values:
         words.append(f"cluster={printable(values['cluster_id'])}")

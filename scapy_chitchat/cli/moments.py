@@ -71,19 +71,22 @@ def date_text(nanoseconds: int, zone: Zone = "utc") -> str:
     except (OverflowError, ValueError, OSError):
         return f"{nanoseconds / SECOND:.3f}"
     shown = date.astimezone() if zone == "local" else date
-    return f"{shown:%Y-%m-%d %H:%M:%S}.{nanoseconds % SECOND // 10**6:03d}{'' if zone == 'local' else 'Z'}"
+    return f"{shown:{_DATE}}.{nanoseconds % SECOND // 10**6:03d}{'' if zone == 'local' else 'Z'}"
+
+
+_DATE = "%Y-%m-%d %H:%M:%S"
 
 
 _YEAR_2015, _YEAR_2100 = 1_420_070_400, 4_102_444_800
 
 
 def generation_text(generation_id: int) -> str:
-    """A generation_id, as the date that it most likely is: nodes take the time of their start.
+    """A generation_id, as the second of UTC that it most likely is: nodes take the time of their start.
 
     Quickwit's are nanoseconds, chitchat's own test server has seconds; other numbers are shown as they are.
     """
     for unit in (SECOND, 10**6, 1000, 1):
-        seconds, rest = divmod(generation_id, unit)
+        seconds = generation_id // unit
         if _YEAR_2015 <= seconds < _YEAR_2100:
-            return date_text(seconds * SECOND + rest * SECOND // unit)
+            return f"{datetime.fromtimestamp(seconds, timezone.utc):{_DATE}}Z"
     return str(generation_id)

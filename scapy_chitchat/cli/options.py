@@ -13,7 +13,8 @@ from typing import Annotated, ClassVar
 import typer
 
 from scapy_chitchat.cli import common
-from scapy_chitchat.wire.protocol import STREAM_LIMIT, MessageType
+from scapy_chitchat.cli.moments import Moment, parse_moment
+from scapy_chitchat.wire.protocol import STREAM_LIMIT, DeletionStatus, MessageType
 
 OUTPUT, FILTERS = "Output", "Filters"
 
@@ -28,12 +29,36 @@ MOST_SKIPPED = 65507
 
 def known_types(values: list[str]) -> list[str]:
     """Names of message types as the protocol writes them, from names in any case, or lists of them with commas."""
-    known = {kind.name.lower(): kind.name for kind in MessageType}
+    return _known("type", _type_names(), values)
+
+
+def known_statuses(values: list[str]) -> list[str]:
+    """The same for the statuses of key-values."""
+    return _known("status", _status_names(), values)
+
+
+def _known(what: str, names: list[str], values: list[str]) -> list[str]:
+    known = {name.lower(): name for name in names}
     wanted = [name.strip() for value in values or () for name in value.split(",") if name.strip()]
     for name in wanted:
         if name.lower() not in known:
-            raise typer.BadParameter(f"there is no type {name!r}; there are {', '.join(known.values())}")
+            raise typer.BadParameter(f"there is no {what} {name!r}; there are {', '.join(names)}")
     return [known[name.lower()] for name in wanted]
+
+
+def moment(value: str) -> str:
+    """The callback of an option: a moment. Raises BadParameter for what is none."""
+    if value:
+        try:
+            parse_moment(value)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    return value
+
+
+def moment_of(value: str) -> Moment | None:
+    """The moment of such an option; None where it was not given."""
+    return parse_moment(value) if value else None
 
 
 def known_columns(value: str) -> str:
@@ -52,12 +77,20 @@ def _type_names() -> list[str]:
     return [kind.name for kind in MessageType]
 
 
+def _status_names() -> list[str]:
+    return [status.name for status in DeletionStatus]
+
+
 # --- single options ---
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Captures; - for standard input.")]
 Write = Annotated[
     str,
     typer.Option("-w", "--write", metavar="FILE", callback=common.check_output, help="Write a pcapng capture."),
+]
+Count = Annotated[
+    int,
+    typer.Option("-c", "--count", metavar="N", min=0, max=common.MOST, help="Stop after N messages."),
 ]
 Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="A JSON object a line.")]
 INTERFACE = typer.Option("-i", "--interface", metavar="IFACE", help="The interface; any for all.")
@@ -174,6 +207,54 @@ class Subjects:
 
 
 @dataclass(frozen=True)
+class MessageSubjects(Subjects):
+    """What single messages must be about, and between whom they pass."""
+
+    PANEL: ClassVar = FILTERS
+    statuses: Annotated[
+        list[str],
+        typer.Option(
+            "--status",
+            metavar="STATUS,...",
+            callback=known_statuses,
+            autocompletion=_status_names,
+            help=f"Only with a key-value of these: {', '.join(_status_names())}.",
+        ),
+    ] = field(default_factory=list)
+    sender: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="WHO",
+            help="Only from this address, IP:PORT or node_id (told by digests up to there); * and ? are wildcards.",
+        ),
+    ] = ""
+    receiver: Annotated[str, typer.Option("--to", metavar="WHO", help="Only to this one, named as for --from.")] = ""
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether key-values are asked for, and not only messages."""
+        return bool(self.key or self.statuses)
+
+
+@dataclass(frozen=True)
+class Period:
+    """When messages must have been captured."""
+
+    PANEL: ClassVar = FILTERS
+    since: Annotated[
+        str,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            callback=moment,
+            help="From then on: a date, epoch seconds, or +12.5 from the first message.",
+        ),
+    ] = ""
+    until: Annotated[str, typer.Option("--until", metavar="TIME", callback=moment, help="Up to then.")] = ""
+
+
+@dataclass(frozen=True)
 class Show:
     """Which messages to show, and how."""
 
@@ -186,12 +267,16 @@ class Show:
             "--fields",
             metavar="NAME,...",
             callback=known_columns,
-            help="Only these values of the JSON, tab-separated.",
+            help="Only these values of the JSON, tab-separated; several of a list with commas.",
         ),
     ] = ""
+    rows: Annotated[
+        bool,
+        typer.Option("--rows", help="With --fields: a row for each entry of the list, as of delta.key,delta.value."),
+    ] = False
     summary: Annotated[
         bool,
-        typer.Option("--summary", help="Tables: types, clusters, node pairs, sizes, findings."),
+        typer.Option("--summary", help="Tables: types, clusters, node pairs, sizes, findings by pair and receiver."),
     ] = False
     stats: Annotated[
         bool,
@@ -204,9 +289,16 @@ class Show:
     ] = False
 
     def __post_init__(self) -> None:
-        """Raises BadParameter where two ways to show messages are asked for at once."""
+        """Raises BadParameter where two ways to show messages are asked for at once, or rows of no list or two."""
         if self.json + self.verbose + bool(self.fields) > 1:
             raise typer.BadParameter("choose one of --json, -v and --fields")
+        if self.rows and len(self.lists) != 1:
+            raise typer.BadParameter("--rows wants --fields with columns of one list, such as delta.key,delta.value")
+
+    @property
+    def lists(self) -> set[str]:
+        """The lists of which ``fields`` names columns."""
+        return {first for first, dot, _ in (name.partition(".") for name in self.fields.split(",")) if dot}
 
     @property
     def prints_messages(self) -> bool:
@@ -215,10 +307,13 @@ class Show:
 
 
 @dataclass(frozen=True)
-class MessageOptions(Reading, Subjects, Show):
+class MessageOptions(Reading, MessageSubjects, Show):
     """All that commands take that show messages one by one."""
 
 
 @dataclass(frozen=True)
-class ReadOptions(FileOptions, MessageOptions):
+class ReadOptions(FileOptions, MessageOptions, Period):
     """All that commands take that show the messages of files."""
+
+    count: Count = 0
+    write: Write = ""

@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from scapy_chitchat.cli.common import BAD_INPUT, MOST, Failure, complain, console, counted
+from scapy_chitchat.cli.common import BAD_INPUT, MOST, CommandFailed, complain, console, counted
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.options import CLUSTER_ID, AllowRemote, Json, Key, Node
 from scapy_chitchat.cli.tables import table
@@ -94,7 +94,7 @@ def probe(
         ),
     ] = MOST_ROWS,
 ) -> int:
-    """Ask the node and print what it told. Raises Failure where it told nothing; 1 where it did not tell all."""
+    """Ask the node and print what it told. Raises CommandFailed where it told nothing; 1 where it did not tell all."""
     try:
         answer = ask(
             target,
@@ -108,7 +108,7 @@ def probe(
     except TargetError as error:
         raise typer.BadParameter(str(error)) from None
     except ProbeError as error:
-        raise Failure(printable(str(error))) from None
+        raise CommandFailed(printable(str(error))) from None
     about = [each for each in answer.members if not node or fnmatchcase(each.node_id, node)]
     shown = _with_key(about, key) if key else about
     if json:

@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from scapy_chitchat.capture import CapturedMessage, CaptureError
-from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, MOST, Failure, complain, counted, hush_scapy
+from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, MOST, CommandFailed, complain, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.lines import JsonPrinter, LinePrinter
 from scapy_chitchat.cli.options import (
@@ -253,12 +253,12 @@ def _channel(where: Where, target: Address | None, rewriting: Rewriting, tally: 
             raise typer.BadParameter(f"packets on {interface} leave this machine: say --allow-remote if they may")
         return ToInterface(interface, rewriting)
     except PermissionError:
-        raise Failure("whole packets need the rights of root (CAP_NET_RAW); --to needs none") from None
+        raise CommandFailed("whole packets need the rights of root (CAP_NET_RAW); --to needs none") from None
     except OSError as error:
         if error.errno == errno.ENODEV:
             there = ", ".join(sorted(name for _, name in socket.if_nameindex()))
-            raise Failure(f"there is no interface {printable(interface)}; there are {there}") from None
-        raise Failure(f"{printable(interface)}: {error.strerror or error}") from None
+            raise CommandFailed(f"there is no interface {printable(interface)}; there are {there}") from None
+        raise CommandFailed(f"{printable(interface)}: {error.strerror or error}") from None
 
 
 def _say_that_it_pauses(seconds: float) -> None:

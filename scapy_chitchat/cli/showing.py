@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Messages on their way to a person: which to keep, how to show them, and the tables that come behind."""
+"""Messages on their way to a person: read, chosen (choosing.py), shown (lines.py), and the tables that come behind."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from fnmatch import fnmatchcase
-from typing import Any
 
 from scapy_chitchat.capture import (
     CapturedMessage,
@@ -17,52 +15,12 @@ from scapy_chitchat.capture import (
     notes,
     read_datagrams,
 )
+from scapy_chitchat.cli.choosing import Selection
 from scapy_chitchat.cli.common import complain
 from scapy_chitchat.cli.lines import printer_for
-from scapy_chitchat.cli.options import MessageOptions, Reading
+from scapy_chitchat.cli.options import MessageOptions, Period, Reading
 from scapy_chitchat.cli.tables import Counts, Summary, print_stats
-
-
-class Selection:
-    """Which messages to keep."""
-
-    def __init__(self, wish: MessageOptions) -> None:
-        self.wish = wish
-        self._clusters: dict[frozenset[str], str] = {}
-
-    def keeps(self, captured: CapturedMessage) -> bool:
-        """Whether the message passes every filter. Must see all messages: the cluster is told from earlier ones."""
-        wish = self.wish
-        if not (wish.types or wish.node or wish.key or wish.cluster or wish.findings):
-            return True
-        values = captured.values()
-        return (
-            (not wish.cluster or self._cluster(captured, values) == wish.cluster)
-            and (not wish.types or values.get("type") in wish.types)
-            and (not wish.node or _any_matches(wish.node, values, "node_id"))
-            and (not wish.key or _has_key(wish.key, wish.node, values))
-            and (not wish.findings or bool(captured.findings))
-        )
-
-    def _cluster(self, captured: CapturedMessage, values: dict[str, Any]) -> str | None:
-        pair = frozenset((captured.source, captured.destination))
-        if "cluster_id" in values:
-            self._clusters[pair] = values["cluster_id"]
-        return self._clusters.get(pair)
-
-
-def _has_key(pattern: str, node: str, values: dict[str, Any]) -> bool:
-    """Whether a key matches, of a node that matches as well where one is asked for."""
-    return any(
-        fnmatchcase(part["key"], pattern) and (not node or fnmatchcase(part["node_id"] or "", node))
-        for part in values.get("delta", ())
-        if "key" in part
-    )
-
-
-def _any_matches(pattern: str, values: dict[str, Any], name: str) -> bool:
-    parts = (*values.get("digest", ()), *values.get("delta", ()))
-    return any(fnmatchcase(part[name], pattern) for part in parts if part.get(name) is not None)
+from scapy_chitchat.cli.unmatched import Unmatched
 
 
 class Output:
@@ -72,6 +30,7 @@ class Output:
         self.wish = wish
         self.counters = Counters()
         self.counts = Counts()
+        self.unmatched = Unmatched(wish)
         self._printer = printer_for(wish)
         self._summary = Summary() if wish.summary else None
         self._started = time.perf_counter()
@@ -97,27 +56,43 @@ class Output:
 
     def notes(self) -> None:
         """What was lost, passed over or could not be read: a line each, whatever else was asked for."""
+        if (line := self.unmatched.line(self.counts.messages)) is not None:
+            complain(line)
         for line in notes(self.counters):
             complain(line)
 
 
 def messages_in(
-    frames: Iterable[Frame], output: Output, every_thousand: Callable[[], None] = lambda: None
+    frames: Iterable[Frame],
+    output: Output,
+    every_thousand: Callable[[], None] = lambda: None,
+    *,
+    period: Period | None = None,
+    keep_frames: bool = False,
 ) -> Iterator[CapturedMessage]:
-    """The messages in frames that pass the filters; counts all of them."""
-    keeps = Selection(output.wish).keeps
-    for captured in all_messages_in(frames, output.wish, output.counters, every_thousand):
+    """The messages in frames that pass the filters; counts all of them. ``keep_frames``: each has its frames."""
+    keeps = Selection(output.wish, period).keeps
+    reader = DatagramReader(output.counters, drop_duplicates=output.wish.dedup, keep_frames=keep_frames)
+    for captured in _read(frames, reader, output.wish, every_thousand):
         output.counts.messages += 1
         output.counts.refused += captured.error is not None
         if keeps(captured):
+            output.unmatched.passed()
             yield captured
+        else:
+            output.unmatched.add(captured)
 
 
 def all_messages_in(
     frames: Iterable[Frame], wish: Reading, counters: Counters, every_thousand: Callable[[], None]
 ) -> Iterator[CapturedMessage]:
     """The messages in frames, read as it is wished."""
-    reader = DatagramReader(counters, drop_duplicates=wish.dedup)
+    yield from _read(frames, DatagramReader(counters, drop_duplicates=wish.dedup), wish, every_thousand)
+
+
+def _read(
+    frames: Iterable[Frame], reader: DatagramReader, wish: Reading, every_thousand: Callable[[], None]
+) -> Iterator[CapturedMessage]:
     wanted = MessageFilter(frozenset(wish.ports), skip_bytes=wish.skip_bytes)
     datagrams = read_datagrams(frames, reader, wanted)
     for number, datagram in enumerate(datagrams, 1):

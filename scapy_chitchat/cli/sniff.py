@@ -18,9 +18,9 @@ import typer
 from scapy_chitchat.capture import CapturedMessage, CaptureError, Frame
 from scapy_chitchat.capture.live import ANY, Interface
 from scapy_chitchat.capture.writing import CaptureWriter
-from scapy_chitchat.cli.common import BAD_INPUT, MOST, Failure, complain, counted, hush_scapy, stop_writing
+from scapy_chitchat.cli.common import BAD_INPUT, MOST, CommandFailed, complain, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
-from scapy_chitchat.cli.options import INTERFACE, MessageOptions, Write
+from scapy_chitchat.cli.options import INTERFACE, Count, MessageOptions, Write
 from scapy_chitchat.cli.showing import Output, messages_in
 from scapy_chitchat.wire.protocol import UDP_PORTS
 
@@ -32,10 +32,7 @@ class Capture:
     PANEL: ClassVar = "Capture"
     interface: Annotated[str, INTERFACE]
     write: Write = ""
-    count: Annotated[
-        int,
-        typer.Option("-c", "--count", metavar="N", min=0, max=MOST, help="Stop after N messages."),
-    ] = 0
+    count: Count = 0
     seconds: Annotated[
         float,
         typer.Option("--seconds", metavar="S", min=0, max=MOST, help="Stop after so many seconds."),
@@ -125,9 +122,9 @@ def _open(capture: Capture, wish: MessageOptions) -> Interface:
     try:
         return Interface(capture.interface, ports)
     except CaptureError as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
     except PermissionError:
-        raise Failure(f"capturing needs the right to (CAP_NET_RAW): {_remedy(capture.interface)}") from None
+        raise CommandFailed(f"capturing needs the right to (CAP_NET_RAW): {_remedy(capture.interface)}") from None
 
 
 def _remedy(interface: str) -> str:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
 from copy import copy
 
 from scapy_chitchat.capture import CaptureError, CaptureFile, Counters, Frame, expand, in_order, nothing_readable
-from scapy_chitchat.cli.common import Failure, Progress, complain, counted, progress_bar
+from scapy_chitchat.cli.common import CommandFailed, Progress, complain, counted, progress_bar
 from scapy_chitchat.net.text import printable
 
 
@@ -17,7 +17,7 @@ class Sources:
     """The frames of files; a bad file is complained of, and the next one read."""
 
     def __init__(self, files: Sequence[str], counters: Counters, *, as_given: bool, silent: bool) -> None:
-        """Raises Failure where a folder or a pattern has no captures.
+        """Raises CommandFailed where a folder or a pattern has no captures.
 
         ``as_given``: read in this order, not in that of their times. ``silent``: nothing goes to standard output
         meanwhile, so that a progress bar disturbs nobody.
@@ -30,7 +30,7 @@ class Sources:
         try:
             found = expand(files)
         except CaptureError as error:
-            raise Failure(str(error)) from None
+            raise CommandFailed(str(error)) from None
         self._files = found if as_given else in_order(found)
 
     def frames(self) -> Iterator[Frame]:
@@ -50,8 +50,12 @@ class Sources:
                 complain(str(error))
             self.failed |= nothing_readable(self.counters, before)
 
-    def _bar(self, frames: CaptureFile) -> AbstractContextManager[Progress]:
-        return progress_bar(frames.name, frames.size or 0, silent=self.silent)
+    def not_among(self, path: str) -> str:
+        """The path of a file to write. Raises CommandFailed where it is one of those that are read."""
+        for each in map(str, self._files):
+            if os.path.exists(path) and os.path.exists(each) and os.path.samefile(path, each):
+                raise CommandFailed(f"{printable(path)} is one of the captures to read: write another file")
+        return path
 
     def show_progress(self) -> None:
         """Show how far it has come; to be called now and then."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from scapy_chitchat.cli.common import Failure, can_move_cursor
+from scapy_chitchat.cli.common import CommandFailed, can_move_cursor
 from scapy_chitchat.net.udp import Address
 from scapy_chitchat.wire.protocol import UDP_PORTS
 
@@ -56,7 +56,8 @@ def stop_cleanly() -> None:
 def target_address(target: str, allow_remote: bool) -> Address:
     """HOST:PORT as a socket address.
 
-    Raises BadParameter where it is none or off this machine without leave, and Failure where the name has no address.
+    Raises BadParameter where it is none or off this machine without leave, and CommandFailed where the name has no
+    address.
     """
     from scapy_chitchat.net.targets import NoSuchHostError, TargetError, addresses_of
 
@@ -65,5 +66,5 @@ def target_address(target: str, allow_remote: bool) -> Address:
     except TargetError as error:
         raise typer.BadParameter(str(error)) from None
     except NoSuchHostError as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
     return min(found, key=len)  # of a name with both, the IPv4 one

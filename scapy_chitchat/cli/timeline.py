@@ -13,17 +13,18 @@ from typing import Annotated, ClassVar, get_args
 import typer
 from msgspec import UNSET
 
-from scapy_chitchat.cli.clusters import Detector, Feeding, Times, moment, moment_of
-from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, console, counted, hush_scapy, stop_writing
+from scapy_chitchat.cli.clusters import Detector, Feeding, Times
+from scapy_chitchat.cli.common import complain, console, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import Clock, Moment, generation_text
-from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json, Subjects
+from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json, Subjects, moment, moment_of
 from scapy_chitchat.cli.tables import table
 from scapy_chitchat.cluster import Event
 from scapy_chitchat.cluster.events import Kind
 from scapy_chitchat.net.text import printable
 
 KINDS: tuple[str, ...] = get_args(Kind)
+"""The kinds of events, as the option has them."""
 
 STYLES = {
     **dict.fromkeys(("dead", "stuck", "contradiction", "contested", "oversized-answer", "odd-address"), "red"),
@@ -63,6 +64,15 @@ class TimelineOptions(FileOptions, Subjects, Times, Detector):
     ] = False
     json: Json = False
 
+    def __post_init__(self) -> None:
+        """Raises BadParameter where the time ends before it begins, or two forms are asked for."""
+        super().__post_init__()
+        since, until = moment_of(self.since), moment_of(self.until)
+        if since and until and since.relative == until.relative and since.nanoseconds > until.nanoseconds:
+            raise typer.BadParameter(f"--from {self.since} is after --to {self.until}")
+        if self.json and self.summary:
+            raise typer.BadParameter("choose one of --json and --summary")
+
 
 def timeline(files: Files, wish: TimelineOptions) -> int:
     """Read the files and show what happened, as it happens. Gives the exit code."""
@@ -70,22 +80,19 @@ def timeline(files: Files, wish: TimelineOptions) -> int:
     feeding = Feeding(files, wish, wish.settings(), silent=wish.summary)
     wanted = _Wanted(wish, feeding)
     printer = _printer(wish, feeding)
-    shown, interrupted = 0, False
+    shown = 0
     try:
         for event in feeding.events(moment_of(wish.until)):
             if wanted.has(event):
                 printer.show(event)
                 shown += 1
     except KeyboardInterrupt:
-        interrupted = True
+        complain("interrupted")
     except BrokenPipeError:
         stop_writing()
         return 0
     printer.finish()
-    if not shown and not interrupted and not feeding.sources.failed:
-        complain(feeding.nothing_found("of that kind"))
-    feeding.notes()
-    return INTERRUPTED if interrupted else BAD_INPUT if feeding.sources.failed else 0
+    return feeding.end("" if shown else "no event that passes the filters")
 
 
 class _Wanted:
@@ -122,7 +129,12 @@ def _matches(pattern: str, name: str | None) -> bool:
 
 def _change(event: Event) -> str:
     earlier = f", was {_value(event.earlier)}" if event.earlier not in (UNSET, None) else ""
-    return f"{_text(event.key)} = {_value(event.value)} at version {event.version}{earlier}"
+    expires = ", to expire" if event.status == "DeleteAfterTtl" else ""
+    return f"{_text(event.key)} = {_value(event.value)} at version {event.version}{expires}{earlier}"
+
+
+def _ended(event: Event) -> str:
+    return "which expired; it was set at" if event.status == "DeleteAfterTtl" else "which was deleted at"
 
 
 def _value(value: object) -> str:
@@ -154,7 +166,7 @@ SENTENCES: dict[str, Callable[[Event], str]] = {
     "forgotten": lambda event: "has been forgotten",
     "changed": _change,
     "deleted": lambda event: f"{_text(event.key)} deleted at version {event.version}",
-    "collected": lambda event: f"{_text(event.key)} collected, it was deleted at version {event.version}",
+    "collected": lambda event: f"{_text(event.key)} collected, {_ended(event)} version {event.version}",
     "propagated": lambda event: (
         f"version {event.version} is everywhere after {event.seconds:.3f} s: first {_text(event.first)}, "
         f"last {_text(event.last)}"
@@ -162,13 +174,15 @@ SENTENCES: dict[str, Callable[[Event], str]] = {
     "reset": lambda event: f"its copy is dropped and begun anew: {_section(event)}",
     "gap": lambda event: f"refused, versions are missing: {_section(event)}",
     "inapplicable": lambda event: f"nothing new: {_section(event)}",
-    "stuck": lambda event: f"the next key-value fits no datagram; {event.behind} versions behind",
+    "stuck": lambda event: f"the next key-value fits no datagram; {counted(int(event.behind or 0), 'version')} behind",
     "unanswered": lambda event: f"no answer from {_text(event.to)} to its {event.type}",
     "not-read": lambda event: f"never read the {event.type} of {_text(event.source)}: lost, or its buffer was full",
     "not-captured": lambda event: f"read {counted(int(event.count or 0), 'message')} that the capture does not have",
     "oversized-answer": lambda event: f"read the Syn of {_text(event.to)}, but its answer fits no datagram",
-    "silent": lambda event: f"said nothing for {event.seconds:.1f} s (the {event.silent})",
-    "bad-cluster": lambda event: f"told that it is of another cluster{_other(event)}",
+    "silent": lambda event: f"said nothing for {event.seconds:.1f} s, {_who(event)}",
+    "bad-cluster": lambda event: (
+        f"told by {_observer(event) or _text(event.to)} that it is of another cluster{_other(event)}"
+    ),
     "digest-near-limit": lambda event: (
         f"digest of {event.bytes} bytes with {event.entries} entries: soon no datagram holds it"
     ),
@@ -186,18 +200,38 @@ def _generation(generation_id: object) -> str:
     return generation_text(generation_id) if isinstance(generation_id, int) else "?"
 
 
+def _who(event: Event) -> str:
+    return "and is called dead" if event.silent == "subject" else "and now calls others dead"
+
+
 def _other(event: Event) -> str:
     return f": {_text(event.other_cluster)}" if isinstance(event.other_cluster, str) else ""
 
 
 def sentence(event: Event) -> str:
     """An event in words, without its time."""
-    subject = printable(event.node_id) if event.node_id is not None else ""
-    said = f"{subject} {SENTENCES[event.event](event)}".strip()
-    observer = event.observer
-    if observer is not None and (observer.node_id, observer.generation_id) != (event.node_id, event.generation_id):
-        return f"{said} [for {printable(observer.node_id)}]"
-    return said
+    subject = printable(event.node_id) if event.node_id is not None else "a node"
+    said = f"{subject} {SENTENCES[event.event](event)}"
+    return said if event.observer is None or event.event == "bad-cluster" else f"{said} [for {_observer(event)}]"
+
+
+def _observer(event: Event) -> str:
+    return printable(event.observer.node_id) if event.observer else ""
+
+
+def _shown_by(event: Event) -> tuple[object, ...]:
+    return event.frame, event.time, event.cluster_id, event.node_id, event.generation_id
+
+
+def _unread(events: list[Event]) -> str:
+    """Several messages that one node did not read."""
+    kinds = Counter(each.type for each in events)
+    counts = ", ".join(f"{count:,} {_text(kind)}" for kind, count in kinds.items())
+    sources = len({each.source for each in events})
+    return (
+        f"{_text(events[0].node_id)} never read {len(events):,} messages of {counted(sources, 'node')} ({counts}): "
+        "lost, or its buffer was full"
+    )
 
 
 class _Json:
@@ -211,7 +245,7 @@ class _Json:
 
 
 class _Lines:
-    """A line an event, for people."""
+    """A line an event, for people; what a node did not read at one time is one line."""
 
     def __init__(self, wish: TimelineOptions, feeding: Feeding) -> None:
         self.zone = wish.zone
@@ -220,17 +254,30 @@ class _Lines:
         self.several = not wish.cluster
         self.clusters: set[str | None] = set()
         self.out = console()
+        self.unread: list[Event] = []
+        """What a node did not read, of one message that shows it."""
 
     def show(self, event: Event) -> None:
+        if self.unread and not (event.event == "not-read" and _shown_by(event) == _shown_by(self.unread[0])):
+            self.finish()
+        if event.event == "not-read":
+            self.unread.append(event)
+        else:
+            self._line(event, sentence(event))
+
+    def finish(self) -> None:
+        """Show what was kept."""
+        if self.unread:
+            unread, self.unread = self.unread, []
+            self._line(unread[0], sentence(unread[0]) if len(unread) == 1 else _unread(unread))
+
+    def _line(self, event: Event, said: str) -> None:
         self.clock = self.clock or self.feeding.clock(self.zone)
         self.clusters.add(event.cluster_id)
         cluster = f"{printable(event.cluster_id)}: " if self.several and len(self.clusters) > 1 else ""
         frame = f"#{event.frame}" if event.frame is not None else ""
-        line = f"{self.clock.text(event.time):>12}  {frame:>8}  {event.event:<17} {cluster}{sentence(event)}"
+        line = f"{self.clock.text(event.time):>12}  {frame:>8}  {event.event:<17} {cluster}{said}"
         self.out.print(line, style=STYLES.get(event.event), markup=False, soft_wrap=True)
-
-    def finish(self) -> None:
-        """Nothing is kept."""
 
 
 class _Counts:

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from scapy_chitchat.records.classes import Ack as Ack
 from scapy_chitchat.records.classes import DeltaItem as DeltaItem
 from scapy_chitchat.records.classes import KeyValueOp as KeyValueOp
 from scapy_chitchat.records.classes import NodeDigest as NodeDigest
+from scapy_chitchat.records.classes import NodeOp as NodeOp
 from scapy_chitchat.records.classes import Syn as Syn
 from scapy_chitchat.records.classes import SynAck as SynAck
 from scapy_chitchat.records.identity import ChitchatId as ChitchatId
 from scapy_chitchat.records.identity import id_of
+from scapy_chitchat.records.sections import pieces as pieces
 from scapy_chitchat.records.sections import sections
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 class Section(NamedTuple):
     """What a delta says of one run, as a reader takes it."""
 
-    subject: ChitchatId
+    subject: tuple[str, int, str]
+    """Its ChitchatId."""
     last_gc_version: int
     from_version_excluded: int
     key_values: Sequence[KeyValueOp]
@@ -31,9 +34,9 @@ class Section(NamedTuple):
     """The version that a reader stands at when it has taken the section; 0 for a section without an operation."""
 
 
-def sections_of(delta: Sequence[DeltaItem]) -> Iterator[Section]:
-    """The sections of a delta that a node takes."""
-    for each in sections(delta):
-        node, changes = each.node, each.changes
-        key_values = [change for change in changes if isinstance(change, KeyValueOp)]
-        yield Section(id_of(node), node.last_gc_version, node.from_version_excluded, key_values, each.reached)
+def section_of(piece: Sequence[DeltaItem]) -> Section:
+    """The section that these operations of a delta are."""
+    (each,) = sections(piece)
+    node, changes = each.node, each.changes
+    key_values = [change for change in changes if isinstance(change, KeyValueOp)]
+    return Section(id_of(node), node.last_gc_version, node.from_version_excluded, key_values, each.reached)

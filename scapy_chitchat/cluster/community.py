@@ -139,8 +139,10 @@ class Community:
         first = not observer.stated
         own = None if first else observer.numbers.get(run)
         for correction in observer.state(table):
-            self._steps(observer, correction.subject, correction.predicted, correction.stated)
-            self.owners.claims(correction.subject, correction.stated[2], self.frame)
+            subject, before, said = correction
+            if (before is None or said[2] > before[2]) and self.propagation.watches(subject):
+                self._steps(observer, subject, said)
+            self.owners.claims(subject, said[2], self.frame)
         if first and not observer.from_start:
             observer.windows = {subject: Window(self.time) for subject in table}
         self._owns(observer, own, table[run])
@@ -169,12 +171,15 @@ class Community:
         for each in account.read:
             self.reads(observer, each)
         self._losses(observer, account)
+        for each in (*account.read, *account.lost):
+            each.table, each.sections = None, ()  # who waits for its answer holds it longer
 
     def _first(self, observer: Observer, heartbeat: int, answered: Delivered | None) -> None:
         """Nothing was counted before: of what was delivered, at most as much was read as the heartbeat allows.
 
         The heartbeat of a node that has just begun is 1; what waits at the address of its earlier run is lost.
         """
+        self.seen[observer.run].began = self.time, heartbeat
         observer.heartbeat = heartbeat
         observer.from_start = heartbeat <= (2 if answered is None else 1 + len(observer.inbox.waiting))
         observer.numbers[observer.run] = (heartbeat, 0, 0)
@@ -213,11 +218,14 @@ class Community:
             observer.hear(message.table, now, self.detector)
         for (subject, section), as_of in zip(message.sections, message.as_of, strict=True):
             taken = observer.take(subject, section, as_of)
+            if taken is None:
+                continue
             if taken.kind in ("gap", "inapplicable"):
                 observer.gaps.add(subject)
             if taken.kind in ("apply", "reset"):
                 observer.gaps.discard(subject)
-                self._steps(observer, subject, taken.before, taken.after)
+                if taken.after[2] > taken.before[2] and self.propagation.watches(subject):
+                    self._steps(observer, subject, taken.after)
             if taken.kind == "gap" or taken.kind == "inapplicable" or (taken.kind == "reset" and taken.before[2]):
                 self.emit(
                     taken.kind,
@@ -228,18 +236,17 @@ class Community:
                     last_gc_version=section.last_gc_version,
                 )
 
-    def _steps(self, observer: Observer, subject: int, before: Numbers | None, after: Numbers) -> None:
-        """A replica stands elsewhere now."""
-        if self.propagation.watches(subject) and (before is None or after[2] > before[2]):
-            for each in self.propagation.reaches(subject, observer.run, after[2], self.time):
-                self.emit(
-                    "propagated",
-                    subject,
-                    version=each.version,
-                    seconds=(self.time - each.opened) / SECOND,
-                    first=self.ids[each.first].node_id if each.first is not None else "",
-                    last=self.ids[each.last].node_id if each.last is not None else "",
-                )
+    def _steps(self, observer: Observer, subject: int, after: Numbers) -> None:
+        """A replica stands higher now."""
+        for each in self.propagation.reaches(subject, observer.run, after[2], self.time):
+            self.emit(
+                "propagated",
+                subject,
+                version=each.version,
+                seconds=(self.time - each.opened) / SECOND,
+                first=self.ids[each.first].node_id if each.first is not None else "",
+                last=self.ids[each.last].node_id if each.last is not None else "",
+            )
 
     def _owns(self, observer: Observer, before: Numbers | None, said: Numbers) -> None:
         """What a node states of itself."""
@@ -357,17 +364,22 @@ class Community:
         """The sections of a delta that a node sends: gives where the sender stood for each."""
         observer = self.observers.get(sender) if sender is not None else None
         numbers = table if table is not None else observer.numbers if observer else {}
+        histories, seen, claims = self.histories, self.seen, self.owners.claims
         stood = []
         for subject, section in sections:
             known = numbers.get(subject)
-            as_of = max(known[2] if known else 0, section.max_version)
+            as_of = section.max_version
+            if known and known[2] > as_of:
+                as_of = known[2]
             stood.append(as_of)
-            if subject not in self.seen:
+            if subject not in seen:
                 self.owners.meet({subject: (0, 0, 0)}, self.time)
-            if subject != sender:
-                self.owners.claims(subject, as_of, self.frame)
+            if subject != sender and as_of > seen[subject].ahead:
+                claims(subject, as_of, self.frame)
+            history = histories.get(subject)
+            if history is None or not section.max_version or not history.has(section, as_of):
+                self._learns(subject, section, as_of)
             self.troubles.section(subject, section, as_of)
-            self._learns(subject, section, as_of)
         return tuple(stood)
 
     def _learns(self, subject: int, section: Section, as_of: int) -> None:
@@ -413,7 +425,7 @@ class Community:
 
     def _ladder(self, step: Step, subject: int | None, lacking: set[int]) -> Step:
         missing = [Rung(self.ids[run], None, self._why_behind(run, subject)) for run in sorted(lacking)]
-        return msgspec.structs.replace(step, rungs=[*step.rungs, *missing])
+        return msgspec.structs.replace(step, rungs=[*step.rungs, *missing], decimals=self.decimals)
 
     def _why_behind(self, run: int, subject: int | None) -> Why:
         """Why an observer has not the version that others have of a subject."""

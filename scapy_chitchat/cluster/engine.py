@@ -4,36 +4,41 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from scapy_chitchat.cluster._records import Ack, Section, Syn, SynAck, sections_of
+from scapy_chitchat.cluster._records import Ack, Syn, SynAck
 from scapy_chitchat.cluster.community import Community
 from scapy_chitchat.cluster.estimates import Estimates, estimate
 from scapy_chitchat.cluster.events import Event
 from scapy_chitchat.cluster.inbox import Delivered
 from scapy_chitchat.cluster.ladder import Step
 from scapy_chitchat.cluster.patience import Doubles, Unanswered
-from scapy_chitchat.cluster.roster import Roster
+from scapy_chitchat.cluster.roster import Roster, Sections
 from scapy_chitchat.cluster.settings import Settings
 from scapy_chitchat.cluster.speakers import Speaker, Speakers
 from scapy_chitchat.cluster.state import ClusterState
 from scapy_chitchat.cluster.view import view
 
 if TYPE_CHECKING:
-    from scapy_chitchat.cluster._records import CapturedMessage, DeltaItem
+    from scapy_chitchat.cluster._records import CapturedMessage
 
 _MOST_HELD = 1000
 """The most messages that are kept while their cluster is unknown."""
 
 
 class Cluster:
-    """What captured messages say about the clusters whose nodes sent them."""
+    """What captured messages say about the clusters whose nodes sent them.
+
+    Feed it a whole capture, or what an interface hears, in order of time; ask it at any moment. ``settings`` are those
+    of the nodes that no message shows.
+    """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self._out: list[Event] = []
         self._roster = Roster()
+        self._sections = Sections(self._roster)
         self._speakers = Speakers(self._roster)
         self._communities: dict[str, Community] = {}
         self._time = 0
@@ -45,7 +50,16 @@ class Cluster:
         self._unanswered = Unanswered()
 
     def feed(self, message: CapturedMessage) -> list[Event]:
-        """Take one message, in the order of the capture; gives what it shows to have happened."""
+        """Take one message, in the order of the capture; gives what it shows to have happened.
+
+        A message that no node can read is passed over. For live use, where each event is wanted at once:
+
+            cluster = Cluster()
+            for message in read_messages("capture.pcap"):
+                for event in cluster.feed(message):
+                    if event.event == "dead":
+                        print(f"{event.node_id} is dead for {event.observer.node_id}")
+        """
         record = message.message
         if record is None:
             return []
@@ -113,7 +127,7 @@ class Cluster:
     def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record: SynAck) -> None:
         cluster_id = self._speakers.cluster_of(destination, sent.source)
         table = sent.table = self._roster.table(record.digest)
-        sent.sections = self._sections(record.delta)
+        sent.sections = self._sections.of(record.delta)
         if cluster_id is None:
             self._hold(sent, destination)
             return
@@ -132,7 +146,7 @@ class Cluster:
 
     def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Ack) -> None:
         cluster_id = self._speakers.cluster_of(sent.source, destination)
-        sent.sections = self._sections(record.delta)
+        sent.sections = self._sections.of(record.delta)
         if cluster_id is None:
             self._hold(sent, destination)
             return
@@ -179,13 +193,20 @@ class Cluster:
         community.emit("bad-cluster", asked, speaker.run, to=sent.source, other_cluster=speaker.cluster_id)
         self._deliver(sent, destination)
 
-    def _sections(self, delta: Sequence[DeltaItem]) -> tuple[tuple[int, Section], ...]:
-        return tuple((self._roster[each.subject], each) for each in sections_of(delta))
-
     def _deliver(self, sent: Delivered, destination: str) -> None:
         if sent.wants_answer and sent.cluster_id is not None:
             self._unanswered.sent(sent, destination, self._communities[sent.cluster_id].interval)
         self._speakers.receiver(destination).inbox.put(sent)
+
+    def events(self, messages: Iterable[CapturedMessage]) -> Iterator[Event]:
+        """Take all of these messages; gives what happened, to the verdicts of the last round.
+
+        happened = Cluster().events(read_messages("capture.pcap"))
+        restarts = [event for event in happened if event.event == "restarted"]
+        """
+        for message in messages:
+            yield from self.feed(message)
+        yield from self.finish()
 
     def finish(self) -> list[Event]:
         """What is only known at the end of the capture: the verdicts of each node's last round."""
@@ -196,7 +217,14 @@ class Cluster:
         return self._happened()
 
     def at(self, time: int | None = None) -> list[ClusterState]:
-        """The clusters at ``time`` (nanoseconds; not before the last message; None: then). One a cluster_id."""
+        """The clusters as they are now, one a cluster_id.
+
+        ``time``: nanoseconds since the epoch up to which liveness is reckoned, not before the last message; None: then.
+
+            for state in cluster.at():
+                for node in state.nodes:
+                    print(state.cluster_id, node.node_id, node.run, node.max_version, node.complete)
+        """
         return [view(each, max(time or 0, self._time)) for each in self._communities.values()]
 
     def estimates(self) -> list[Estimates]:

@@ -21,27 +21,27 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from scapy_chitchat.cluster._records import KeyValueOp, Section
+import msgspec
+
+from scapy_chitchat.cluster._records import Section
 from scapy_chitchat.cluster.ranges import MOST, Ranges, subtract, upto, without
 
 NEVER = 2**64
 """Above every version."""
 
 
-class Version:
+class Version(msgspec.Struct, gc=False):
     """One version of a key, as it was sent."""
 
-    __slots__ = ("alive_at", "contested", "gone_at", "key", "since", "status", "value", "version")
-
-    def __init__(self, op: KeyValueOp, alive_at: int, since: int) -> None:
-        self.key = op.key
-        self.value = op.value
-        self.version = op.version
-        self.status = op.status
-        self.alive_at = alive_at
-        self.gone_at = NEVER
-        self.since = since
-        self.contested = False
+    key: str
+    value: str
+    version: int
+    status: str
+    alive_at: int
+    since: int
+    """When it was first sent here; nanoseconds."""
+    gone_at: int = NEVER
+    contested: bool = False
 
 
 class Extra(NamedTuple):
@@ -68,6 +68,7 @@ class News(NamedTuple):
 
 
 NOTHING_NEW = News([], [])
+"""Of a section that showed nothing for the first time."""
 
 
 class History:
@@ -80,8 +81,15 @@ class History:
         self.covered: list[tuple[int, int, int]] = []
         self.contested_up_to = 0
         """The subject began again under the same generation_id: up to here a version may have two contents."""
+        self._told: dict[int, tuple[Section, int]] = {}
+        """The last section from a version on, and where its sender stood, since a version came in."""
         self.kept = 64
         """How many versions there were after the last tidying."""
+
+    def has(self, section: Section, as_of: int) -> bool:
+        """Whether this very section was taken, of a sender that stood there or above, and nothing new since then."""
+        told = self._told.get(section.from_version_excluded)
+        return told is not None and told[0] is section and as_of <= told[1]
 
     def add(self, section: Section, as_of: int, time: int) -> News:
         """Take a section of a sender that stood at ``as_of``."""
@@ -92,7 +100,7 @@ class History:
         for op in key_values:
             known = versions.get(op.version)
             if known is None:
-                self._insert(Version(op, as_of, time), fresh)
+                self._insert(Version(op.key, op.value, op.version, op.status, as_of, time), fresh)
             elif known.value != op.value or known.key != op.key or known.status != op.status:
                 if not known.contested:
                     contested.append(known)
@@ -104,10 +112,12 @@ class History:
         if len(within) != len(key_values):
             self._miss(within, as_of, {op.version for op in key_values})
         self._cover(max(start, gc) if start else 0, reached, as_of)
+        self._told[start] = section, as_of
         return News(fresh, contested) if fresh or contested else NOTHING_NEW
 
     def _insert(self, new: Version, fresh: list[Version]) -> None:
         self.versions[new.version] = new
+        self._told.clear()
         insort(self.order, new.version)
         insort(self.keys.setdefault(new.key, []), new.version)
         fresh.append(new)
@@ -179,6 +189,7 @@ class History:
         """The subject begins again: its versions come a second time, with other contents."""
         self.contested_up_to = self.order[-1] if self.order else 0
         self.covered = []
+        self._told.clear()
 
     def size_above(self, version: int) -> int:
         """About the bytes of the key-values above a version."""
@@ -208,6 +219,7 @@ class History:
         Of a key, a version stays while a replica stands between it and the next one. The newest stays, unless it is a
         tombstone that all have collected, and the last of its key.
         """
+        self._told.clear()
         stands = sorted({held for held, _ in replicas})
         collected = min((gc for _, gc in replicas), default=0)
         for key, versions in list(self.keys.items()):

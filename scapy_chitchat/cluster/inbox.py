@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from scapy_chitchat.cluster._records import Section
 from scapy_chitchat.cluster.roster import Table
 
@@ -24,46 +26,27 @@ MOST_BYTES = 1 << 20
 """The most bytes of theirs."""
 
 
-class Delivered:
+class Delivered(msgspec.Struct, gc=False):
     """A message on its way to being read."""
 
-    __slots__ = (
-        "as_of",
-        "cluster_id",
-        "frame",
-        "heartbeat",
-        "kind",
-        "length",
-        "overdue",
-        "read_at",
-        "sections",
-        "sender",
-        "source",
-        "table",
-        "time",
-    )
-
-    def __init__(self, time: int, frame: int, kind: str, source: str, sender: int | None, length: int) -> None:
-        self.time = time
-        self.frame = frame
-        self.kind = kind
-        self.source = source
-        """The address that it came from."""
-        self.sender = sender
-        """The run that sent it, where that is known."""
-        self.length = length
-        self.cluster_id: str | None = None
-        self.table: Table | None = None
-        self.heartbeat = 0
-        """The sender's own, as the message states it."""
-        self.sections: tuple[tuple[int, Section], ...] = ()
-        """Each with the number of its subject."""
-        self.as_of: tuple[int, ...] = ()
-        """Where the sender stood, for each section."""
-        self.read_at = 0
-        """When it was read, as an answer proves; 0: nothing proves it."""
-        self.overdue = False
-        """An answer was waited for long enough."""
+    time: int
+    frame: int
+    kind: str
+    source: str
+    """The address that it came from."""
+    sender: int | None
+    """The run that sent it, where that is known."""
+    length: int
+    cluster_id: str | None = None
+    table: Table | None = None
+    heartbeat: int = 0
+    """The sender's own, as the message states it."""
+    sections: tuple[tuple[int, Section], ...] = ()
+    """Each with the number of its subject."""
+    as_of: tuple[int, ...] = ()
+    """Where the sender stood, for each section."""
+    read_at: int = 0
+    """When it was read, as an answer proves; 0: nothing proves it."""
 
     @property
     def wants_answer(self) -> bool:

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from scapy_chitchat.cluster.settings import Settings
 
 SECOND = 1_000_000_000
 """Nanoseconds."""
 
 MILLISECOND = 1_000_000
+"""Nanoseconds."""
 
 PRIOR_WEIGHT = 5
 """How many intervals of ``initial_interval`` the mean starts from."""
@@ -42,27 +45,24 @@ class Detector(NamedTuple):
         return cls(round(initial * SECOND), settings.threshold, settings.window, round(settings.max_interval * SECOND))
 
 
-class Window:
+class Window(msgspec.Struct, gc=False):
     """The heartbeats of one subject at one observer.
 
     When the window is full, each new interval takes the mean of the kept ones out, where a node takes out the oldest:
     nothing but a count and a sum is kept.
     """
 
-    __slots__ = ("alive", "count", "judged_dead", "last", "late", "total")
-
-    def __init__(self, late: int = 0) -> None:
-        self.last = 0
-        """When the last heartbeat that was news came; 0: none yet."""
-        self.count = 0
-        self.total = 0
-        self.alive: bool | None = None
-        """The last verdict; None: not judged, or not to be told."""
-        self.judged_dead = 0
-        """When the verdict became death; 0: it is not."""
-        self.late = late
-        """When the capture met it, where it began in the middle: the node has intervals that nobody knows. 0: it has
-        none."""
+    late: int = 0
+    """When the capture met it, where it began in the middle: the node has intervals that nobody knows. 0: it has
+    none."""
+    last: int = 0
+    """When the last heartbeat that was news came; 0: none yet."""
+    count: int = 0
+    total: int = 0
+    alive: bool | None = None
+    """The last verdict; None: not judged, or not to be told."""
+    judged_dead: int = 0
+    """When the verdict became death; 0: it is not."""
 
     def report(self, now: int, detector: Detector) -> None:
         """A heartbeat that was news."""

@@ -112,24 +112,24 @@ class Observer:
                         window = windows[subject] = Window()
                     window.report(now, detector)
 
-    def take(self, subject: int, section: Section, as_of: int) -> Taken:
-        """It reads a section of a sender that stood at ``as_of``."""
+    def take(self, subject: int, section: Section, as_of: int) -> Taken | None:
+        """It reads a section of a sender that stood at ``as_of``; None: there is nothing new in it."""
         before = self.numbers.get(subject)
         if before is None:
             if not self.rules.creates:
-                return Taken(subject, "old", (0, 0, 0), (0, 0, 0), section)
+                return None
             before = (0, 0, 0)
         _, gc, start, key_values, reached = section
         if key_values and gc <= before[1] < reached and start <= before[2] and subject not in self.extras:
             # what nearly all sections are; the same by all rules
             if reached <= before[2]:
-                return Taken(subject, "old", before, before, section)
+                return None
             if as_of <= reached and subject != self.run:
                 after = self.numbers[subject] = (before[0], before[1], reached)
                 return Taken(subject, "apply", before, after, section)
         kind, after = outcome(self.rules, before, section)
         if subject == self.run:
-            return Taken(subject, "old", before, before, section)
+            return None
         extra = self.extras.get(subject, PLAIN)
         self._compare_rules(subject, before, extra, section, as_of, after)
         if kind in ("apply", "reset"):

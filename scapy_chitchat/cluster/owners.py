@@ -18,13 +18,15 @@ from scapy_chitchat.cluster.troubles import Emit, Troubles
 class Seen:
     """What is known of a run as such."""
 
-    __slots__ = ("ahead", "ahead_frame", "beaten", "first", "last", "lives", "spoke", "spoke_frame", "stepped")
+    __slots__ = ("ahead", "ahead_frame", "beaten", "began", "first", "last", "lives", "spoke", "spoke_frame", "stepped")
 
     def __init__(self, first: int) -> None:
         self.first = first
         self.last = first
         self.spoke: int | None = None
         self.spoke_frame: int | None = None
+        self.began: tuple[int, int] | None = None
+        """When it first stated its heartbeat in this life, and which; None: it never did."""
         self.stepped = 0
         """When it first stated its present max_version."""
         self.lives = 1

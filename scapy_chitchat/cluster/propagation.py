@@ -48,7 +48,11 @@ class Propagation:
 
     def opens(self, subject: int, version: int, time: int, observers: Iterable[Observer]) -> None:
         """The owner states a new max_version."""
-        lacking = {each.run for each in observers if each.stated and _held(each, subject) < version}
+        lacking = {
+            each.run
+            for each in observers
+            if each.stated and ((numbers := each.numbers.get(subject)) is None or numbers[2] < version)
+        }
         lacking.discard(subject)
         if lacking:
             self._open.setdefault(subject, deque(maxlen=_MOST_OPEN)).append(Through(version, time, lacking))

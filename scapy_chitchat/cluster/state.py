@@ -79,6 +79,11 @@ class NodeState(msgspec.Struct, frozen=True, gc=False):
     """When it was last named or heard; nanoseconds."""
     last_spoke: int | None
     """When it last sent a message; None where it never did."""
+    heartbeat_rate: float | None
+    """By how much its heartbeat rose in a second, from its first statement here to its last: rounds, and messages read.
+    None where it stated nothing twice."""
+    stuck: bool
+    """Whether sections about it go out empty: its next key-value fits no datagram."""
     rules: str | None
     """The rules that its behaviour has shown; None: nothing told them apart."""
 
@@ -139,6 +144,8 @@ class ClusterState(msgspec.Struct, frozen=True, gc=False):
             "first_seen": self._time(node.first_seen),
             "last_seen": self._time(node.last_seen),
             "last_spoke": self._time(node.last_spoke),
+            "heartbeat_rate": node.heartbeat_rate,
+            "stuck": node.stuck,
             "rules": node.rules,
         }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from scapy_chitchat.cluster.community import Community
 from scapy_chitchat.cluster.history import PLAIN, Extra, History
-from scapy_chitchat.cluster.liveness import Window
+from scapy_chitchat.cluster.liveness import SECOND, Window
 from scapy_chitchat.cluster.observer import Observer
 from scapy_chitchat.cluster.roster import Numbers
 from scapy_chitchat.cluster.state import ClusterState, KeyValueState, NodeState, ObserverState, ReplicaState
@@ -66,7 +66,7 @@ def _presume(community: Community, observer: Observer) -> Presumed:
             trial.hear(each.table, each.time, community.detector)
         for (subject, section), as_of in zip(each.sections, each.as_of, strict=True):
             taken = trial.take(subject, section, as_of)
-            if taken.kind in ("apply", "reset") and not each.read_at:
+            if taken and taken.kind in ("apply", "reset") and not each.read_at:
                 found.doubtful.add(subject)
     found.numbers, found.extras = trial.numbers, trial.extras
     return found
@@ -149,5 +149,15 @@ def _node(community: Community, run: int, presumed: dict[int, Presumed]) -> Node
         first_seen=seen.first,
         last_seen=max([seen.last, *(w.last for each in presumed.values() if (w := each.observer.windows.get(run)))]),
         last_spoke=seen.spoke,
+        heartbeat_rate=_heartbeat_rate(community, run),
+        stuck=community.troubles.is_stuck(run),
         rules=next(iter(rules)) if len(rules) == 1 else None,
     )
+
+
+def _heartbeat_rate(community: Community, run: int) -> float | None:
+    """By how much a run's heartbeat rose in a second, as far as it stated it."""
+    began, observer = community.seen[run].began, community.observers.get(run)
+    if began is None or observer is None or observer.heard <= began[0]:
+        return None
+    return (observer.heartbeat - began[1]) * SECOND / (observer.heard - began[0])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from scapy.fields import ByteField, FieldLenField, LEIntField, LELongField, LEShortField
+from scapy.fields import AnyField, ByteField, FieldLenField, LEIntField, LELongField, LEShortField
 from scapy.packet import Packet
 
 from scapy_chitchat.described.conditions import ABSENT, inner, is_present
@@ -21,13 +21,13 @@ from scapy_chitchat.described.fields import (
     StringField,
     TagField,
 )
-from scapy_chitchat.described.kinds import KindTable
+from scapy_chitchat.described.kinds import BareField, KindTable
 
-Pull = Callable[[Any, Cursor, Scope, Sink], Any]
-"""Reads a field, the first argument, and gives its value."""
+Pull = Callable[[Any, Cursor, Scope, Sink], object]
+"""Reads a field, the first argument, whose kind is that of the row, and gives its value."""
 
 
-def _pull_number(field: Any, cursor: Cursor, scope: Scope, sink: Sink) -> Any:
+def _pull_number(field: BareField, cursor: Cursor, scope: Scope, sink: Sink) -> object:
     return cursor.unpack(field.struct, field.name)
 
 
@@ -52,7 +52,7 @@ CAREFUL: KindTable[Pull] = KindTable(
 """How each kind of field is read carefully. Lists are in lists.py."""
 
 
-def _pull(field: Any, cursor: Cursor, scope: Scope, sink: Sink) -> Any:
+def _pull(field: AnyField, cursor: Cursor, scope: Scope, sink: Sink) -> object:
     bare = inner(field)
     return CAREFUL.of(bare)(bare, cursor, scope, sink)
 

@@ -21,7 +21,7 @@ from functools import cache
 from itertools import repeat
 from typing import Any, Protocol
 
-from scapy.fields import ByteField, FieldLenField, LEIntField, LELongField, LEShortField
+from scapy.fields import AnyField, ByteField, FieldLenField, LEIntField, LELongField, LEShortField
 from scapy.packet import Packet
 
 from scapy_chitchat.described.facts import FACTS
@@ -34,15 +34,16 @@ from scapy_chitchat.described.fields import (
     StringField,
     TagField,
 )
-from scapy_chitchat.described.kinds import KindTable, place_of
+from scapy_chitchat.described.kinds import BareField, KindTable, place_of
 from scapy_chitchat.described.lists import FAST_READ_FAILED, ItemsField, StuckError
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.net.addresses import ADDRESS_SIZES
 
 ListReader = Callable[..., "tuple[list[Any], int]"]
 """Reads items of ``data`` from ``pos``: ``count`` of them, or to the end. Gives the items and where they end.
 
 Its arguments are these three, and the values of the section that the first items are in, as far as items carry them.
+What the items are is up to the maker.
 
 Raises StuckError where anything is odd."""
 
@@ -53,14 +54,18 @@ class Maker(Protocol):
     joins_ports: bool
     """Whether the bytes of an address come with those of the port behind it."""
 
-    def expression(self, field: ItemsField, layer: type[Packet], source: Source) -> str:
+    def expression(self, field: ItemsField, layer: type[Packet], source: PythonSource) -> str:
         """Python for the item; the values are variables with the names of the fields."""
 
-    def address(self, field: Any, source: Source) -> str | None:
+    def address(self, field: AddressField, source: PythonSource) -> str | None:
         """Python for an address whose bytes are in ``ip_raw``; None where ``expression`` sees to it."""
 
 
-class _ByLength(dict[int, Any]):
+Unpack = Callable[[bytes, int], "tuple[object, ...]"]
+"""Gives values that stand at a place in bytes."""
+
+
+class _ByLength(dict[int, Unpack]):
     """What unpacks a string and the fixed fields behind it, by the string's length; made when first met."""
 
     most = 4096  # lengths that are kept: a sender could go through all 65,536
@@ -68,22 +73,22 @@ class _ByLength(dict[int, Any]):
     def __init__(self, behind: str) -> None:
         self.behind = behind
 
-    def __missing__(self, length: int) -> Any:
+    def __missing__(self, length: int) -> Unpack:
         if len(self) >= self.most:
             self.clear()
         unpack = self[length] = struct.Struct(f"<{length}s{self.behind}").unpack_from
         return unpack
 
 
-def form_of(field: Any) -> str:
+def form_of(field: BareField) -> str:
     """The letter of a number's ``struct`` format. Raises TypeError for another byte order than the protocol's."""
     if field.sz > 1 and field.fmt[0] != "<":
         raise TypeError(f"{place_of(field)}: not little-endian, so no fast way")
-    return field.fmt[-1]  # type: ignore[no-any-return]
+    return field.fmt[-1]
 
 
 @cache
-def _unpacker(form: str) -> Any:
+def _unpacker(form: str) -> Unpack:
     return struct.Struct(f"<{form}").unpack_from
 
 
@@ -99,7 +104,7 @@ class Run:
     an IPv4 address, and unpacks again where the IP version, which stands before it, says otherwise.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PythonSource) -> None:
         self.source = source
         self.offset = 0  # of the run, from the place where the code stands
         self._begin()
@@ -199,7 +204,7 @@ class Reading:
     of what was read, which stand behind all reading; ``streams`` the variables of streams, by the list that they hold.
     """
 
-    def __init__(self, source: Source, maker: Maker, fields: Sequence[Any], *, lenient: bool) -> None:
+    def __init__(self, source: PythonSource, maker: Maker, fields: Sequence[AnyField], *, lenient: bool) -> None:
         self.source = source
         self.maker = maker
         self.lenient = lenient
@@ -208,7 +213,7 @@ class Reading:
         self.afterwards: list[str] = []
         self.streams: dict[str, str] = {}
 
-    def number(self, field: Any, *, wanted: bool = True) -> None:
+    def number(self, field: BareField, *, wanted: bool = True) -> None:
         """A number, in a variable of its name where it is ``wanted``."""
         self.run.add(form_of(field), field.name if wanted else None)
 
@@ -223,49 +228,52 @@ class Reading:
         self.source.add(*self.afterwards)
 
 
-def _read_number(field: Any, reading: Reading) -> None:
+def _read_number(field: BareField, reading: Reading) -> None:
     reading.number(field)
 
 
-def _read_computed(field: Any, reading: Reading) -> None:
+def _read_computed(field: BareField, reading: Reading) -> None:
     reading.number(field, wanted=field.name in reading.needed)
 
 
-def _read_tag(field: Any, reading: Reading) -> None:
+def _read_tag(field: TagField, reading: Reading) -> None:
     reading.number(field, wanted=False)  # it was looked at to find the layer
 
 
-def _read_known(field: Any, reading: Reading) -> None:
+def _read_known(field: KnownByteField, reading: Reading) -> None:
     reading.number(field)
     reading.refuse_unless(f"{field.name} in {reading.source.name(field.i2s, 'known')}")
 
 
-def _read_magic(field: Any, reading: Reading) -> None:
+def _read_magic(field: MagicField, reading: Reading) -> None:
     reading.number(field)
     reading.refuse_unless(f"{field.name} == {int(field.default)}")
 
 
-def _read_string(field: Any, reading: Reading) -> None:
+def _read_string(field: StringField, reading: Reading) -> None:
     reading.run.add_string(field)
     errors = "'utf-8', 'surrogateescape'" if reading.lenient else ""
     reading.afterwards.append(f"{field.name} = {field.name}.decode({errors})")
 
 
-def _read_address(field: Any, reading: Reading) -> None:
+def _read_address(field: AddressField, reading: Reading) -> None:
     reading.run.add_address(field)
     text = reading.maker.address(field, reading.source)
     if text is not None:
         reading.afterwards.append(f"{field.name} = {text}")
 
 
-def _read_port(field: Any, reading: Reading) -> None:
+def _read_port(field: PortField, reading: Reading) -> None:
     if reading.maker.joins_ports:
         reading.run.add_port()
     else:
         reading.number(field)
 
 
-ITEM_READ: KindTable[Callable[[Any, Reading], None]] = KindTable(
+Read = Callable[[Any, Reading], None]
+"""Adds what reads a field, whose kind is that of the row."""
+
+ITEM_READ: KindTable[Read] = KindTable(
     "the fast reader",
     {
         ByteField: _read_number,
@@ -285,7 +293,7 @@ ITEM_READ: KindTable[Callable[[Any, Reading], None]] = KindTable(
 """How each kind of field of an item is read fast."""
 
 
-def _add_item(of: ItemsField, layer: type[Packet], source: Source, maker: Maker, lenient: bool) -> None:
+def _add_item(of: ItemsField, layer: type[Packet], source: PythonSource, maker: Maker, lenient: bool) -> None:
     """Code that reads one item of ``layer``, moves behind it and appends it to the list."""
     reading = Reading(source, maker, layer.fields_desc, lenient=lenient)
     for field in layer.fields_desc:
@@ -294,12 +302,12 @@ def _add_item(of: ItemsField, layer: type[Packet], source: Source, maker: Maker,
     source.add(f"_append({maker.expression(of, layer, source)})")
 
 
-def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> Source:
+def source_of(field: ItemsField, maker: Maker, *, lenient: bool = False) -> PythonSource:
     """The source of the reader of ``field``'s items, and the names that it uses.
 
     A lenient reader takes any value: invalid UTF-8 as surrogate escapes, numbers that an enum does not have.
     """
-    source = Source()
+    source = PythonSource()
     # what is carried is in the variables that the section's own fields are read into, and no other item's are
     source.add(f"def read_list({', '.join(['_data', '_pos', '_count', *(f'{name}=None' for name in field.carried)])}):")
     source.depth = 1
@@ -336,4 +344,4 @@ def compile_list_reader(field: ItemsField, maker: Maker, *, lenient: bool = Fals
     Raises UnknownKindError where a layer has a field of a kind for which there is no rule.
     """
     source = source_of(field, maker, lenient=lenient)
-    return source.function("read_list", f"reader of {field.name}")  # type: ignore[no-any-return]
+    return source.function("read_list", f"reader of {field.name}")

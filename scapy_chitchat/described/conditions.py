@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-from scapy.fields import ConditionalField
+from scapy.fields import AnyField, ConditionalField
 from scapy.packet import Packet
 
 from scapy_chitchat.described.cursor import Scope
-from scapy_chitchat.described.kinds import place_of
+from scapy_chitchat.described.kinds import BareField, place_of
 
 
 class _Absent:
@@ -23,7 +23,7 @@ class _Absent:
     def __bool__(self) -> bool:
         return False
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         return iter(())
 
     def command(self, json: bool = False) -> str | None:
@@ -55,7 +55,7 @@ class When:
     equals: int
     assumed: int = 0
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether ``value``, the present value of the field, meets the condition."""
         return bool((self.assumed if value is None or value is ABSENT else value) == self.equals)
 
@@ -76,17 +76,18 @@ class When:
 class Unless(When):
     """The opposite of When: the field has any other value."""
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether ``value``, the present value of the field, meets the condition."""
         return not super().holds(value)
 
 
-def inner(field: Any) -> Any:
+def inner(field: AnyField) -> BareField:
     """The field itself, without its condition."""
-    return field.fld if isinstance(field, ConditionalField) else field
+    # no cast, which costs a call for each field of each packet; no table has a row for Scapy's other containers
+    return field.fld if isinstance(field, ConditionalField) else field  # type: ignore[return-value]
 
 
-def condition(field: Any, layer: type[Packet] | None = None) -> When | None:
+def condition(field: AnyField, layer: type[Packet] | None = None) -> When | None:
     """When the field is on the wire; None where it always is.
 
     Raises TypeError, with the name of ``layer``, for a condition that only Python can run.
@@ -98,12 +99,12 @@ def condition(field: Any, layer: type[Packet] | None = None) -> When | None:
     return field.cond
 
 
-def is_present(field: Any, scope: Scope) -> bool:
+def is_present(field: AnyField, scope: Scope) -> bool:
     """Whether ``field``, of a layer whose conditions were looked at, is on the wire, given the values around it."""
     return not isinstance(field, ConditionalField) or cast(When, field.cond).in_scope(scope)
 
 
-def is_in(field: Any, pkt: Packet) -> bool:
+def is_in(field: AnyField, pkt: Packet) -> bool:
     """Whether ``field`` is on the wire in a packet."""
     when = condition(field)
     return when is None or when(pkt)

@@ -14,11 +14,16 @@ from __future__ import annotations
 
 import struct
 import sys
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from scapy.packet import Packet
 
 from scapy_chitchat.described.codes import FIELD_SHORT
+from scapy_chitchat.described.kinds import FieldValue
+
+if TYPE_CHECKING:
+    from scapy_chitchat.described.lists import HeldStream, ItemsField
 
 
 class BreakOff(ValueError):
@@ -111,7 +116,7 @@ class Cursor:
         self.pos = start + size
         return self.data[start : self.pos]
 
-    def unpack(self, form: struct.Struct, name: str, code: str = FIELD_SHORT) -> Any:
+    def unpack(self, form: struct.Struct, name: str, code: str = FIELD_SHORT) -> FieldValue:
         """The next value of ``form``, which field ``name`` wants."""
         return form.unpack(self.take(form.size, name, code))[0]
 
@@ -124,12 +129,12 @@ class Scope:
 
     __slots__ = ("held", "outer", "values")
 
-    def __init__(self, values: dict[str, Any], outer: Scope | None = None) -> None:
+    def __init__(self, values: dict[str, FieldValue], outer: Scope | None = None) -> None:
         self.values = values
         self.outer = outer
-        self.held: dict[str, Any] = {}  # by the name of the field whose items they are: decompressed streams
+        self.held: dict[str, HeldStream] = {}  # by the name of the field whose items they are: decompressed streams
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: object = None) -> FieldValue:
         """The value of field ``name`` in this scope or the nearest one around it."""
         scope: Scope | None = self
         while scope is not None:
@@ -142,18 +147,20 @@ class Scope:
 class Sink(Protocol):
     """What a careful read fills: Scapy packets or plain records."""
 
-    def make(self, field: Any, layer: type[Packet], values: dict[str, Any], carried: tuple[Any, ...]) -> Any:
+    def make(
+        self, field: ItemsField, layer: type[Packet], values: dict[str, object], carried: tuple[object, ...]
+    ) -> object:
         """An item of ``layer`` in a list, with its values and those that it carries of its section."""
 
-    def make_block(self, layer: type[Packet], values: dict[str, Any]) -> Any:
+    def make_block(self, layer: type[Packet], values: dict[str, object]) -> object:
         """A block of a compressed stream of ``layer`` with these values."""
 
-    def leftover(self, trouble: BreakOff, rest: bytes) -> Any:
+    def leftover(self, trouble: BreakOff, rest: bytes) -> object:
         """What stands in a list for bytes that could not be read; None for nothing."""
 
     def read_list(
-        self, field: Any, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
-    ) -> tuple[list[Any], int]:
+        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[object, ...] = ()
+    ) -> tuple[Sequence[object], int]:
         """The items of ``field`` in one go, and where they end. Raises StuckError where anything is odd."""
 
 
@@ -161,6 +168,6 @@ class LenientSink(Sink, Protocol):
     """A sink for a lenient reader."""
 
     def read_list_leniently(
-        self, field: Any, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
-    ) -> tuple[list[Any], int]:
+        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[object, ...] = ()
+    ) -> tuple[Sequence[object], int]:
         """As read_list, whatever the values: one that a node refuses has been noted before."""

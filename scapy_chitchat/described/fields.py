@@ -14,7 +14,8 @@ from __future__ import annotations
 import ipaddress
 import random
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from enum import IntEnum
+from typing import cast
 
 from scapy.fields import ByteEnumField, ByteField, Field, LEShortField, RawVal, StrLenField
 from scapy.packet import Packet
@@ -23,6 +24,7 @@ from scapy.volatile import RandChoice, RandIP, RandIP6, RandNum, RandString, Vol
 from scapy_chitchat.described.codes import BAD_UTF8, BLOCK_SHORT, FIELD_SHORT, STRING_SHORT
 from scapy_chitchat.described.conditions import ABSENT
 from scapy_chitchat.described.cursor import Cursor, Scope, Sink
+from scapy_chitchat.described.kinds import FieldValue
 from scapy_chitchat.net.addresses import ADDRESS_SIZES, address_bytes, address_text
 
 
@@ -30,6 +32,7 @@ class MagicField(LEShortField):
     """A number that starts every message. ``room``: how many bytes a node wants to see before it looks at it."""
 
     __slots__ = ["refused_as", "room", "short_as"]
+    default: int
 
     def __init__(self, name: str, default: int, *, room: int, short_as: str, refused_as: str) -> None:
         super().__init__(name, default)
@@ -58,6 +61,7 @@ class KnownByteField(ByteEnumField):
     """
 
     __slots__ = ["breaks", "refused_as", "short_as"]
+    default: int | None
     i2s: dict[int, str]
     s2i: dict[str, int]
 
@@ -65,7 +69,7 @@ class KnownByteField(ByteEnumField):
         self,
         name: str,
         default: int | None,
-        enum: Any,
+        enum: dict[int, str] | type[IntEnum],
         *,
         refused_as: str,
         short_as: str = FIELD_SHORT,
@@ -88,7 +92,7 @@ class KnownByteField(ByteEnumField):
             cursor.refuse(self.refused_as, reason, at)
         return value
 
-    def any2i_one(self, pkt: Packet | None, x: Any) -> Any:
+    def any2i_one(self, pkt: Packet | None, x: FieldValue) -> FieldValue:
         """A number from a number, a name of the enum, or a member of it. Raises ValueError for an unknown name."""
         try:
             return super().any2i_one(pkt, x)
@@ -104,9 +108,11 @@ class KnownByteField(ByteEnumField):
 class TagField(KnownByteField):
     """The first byte of an item in a list of several layers: its default tells them apart."""
 
+    default: int
+
     def default_name(self) -> str:
         """What the enum calls the default."""
-        return self.i2s[cast(int, self.default)]
+        return self.i2s[self.default]
 
     def randval(self) -> None:  # type: ignore[override]
         """Nothing: with another tag the bytes of the item are read as those of another layer."""
@@ -124,10 +130,11 @@ def utf8_text(data: bytes) -> str:
 class StringField(StrLenField):
     """UTF-8 text whose length in bytes stands in field ``length_from``. Its value is a ``str``."""
 
-    length_from: Any
+    default: str  # type: ignore[assignment]  # Scapy's is bytes
+    length_from: str  # type: ignore[assignment]  # Scapy's is a function, which no program can read
 
     def __init__(self, name: str, default: str, *, length_from: str) -> None:
-        super().__init__(name, cast(Any, default))
+        super().__init__(name, cast(bytes, default))
         self.length_from = length_from
 
     def pull(self, cursor: Cursor, scope: Scope, sink: Sink) -> str:
@@ -140,17 +147,17 @@ class StringField(StrLenField):
             cursor.refuse(BAD_UTF8, f"{self.name} is no UTF-8: {error.reason}", at + error.start)
             return utf8_text(data)
 
-    def h2i(self, pkt: Packet | None, x: Any) -> Any:
+    def h2i(self, pkt: Packet | None, x: object) -> FieldValue:
         """Text as it is; bytes as text."""
         return utf8_text(bytes(x)) if isinstance(x, BYTES) else x
 
-    def i2h(self, pkt: Packet | None, x: Any) -> Any:
+    def i2h(self, pkt: Packet | None, x: FieldValue) -> FieldValue:
         """The text itself."""
         return x
 
     any2i = h2i
 
-    def i2m(self, pkt: Packet | None, x: Any) -> bytes:
+    def i2m(self, pkt: Packet | None, x: object) -> bytes:
         """The bytes on the wire. Raises ValueError for what is no text."""
         if x is None or x is ABSENT:
             return b""
@@ -162,19 +169,19 @@ class StringField(StrLenField):
             raise ValueError(f"{x!r} is no text")
         return x.encode("utf-8", "surrogateescape")
 
-    def i2len(self, pkt: Packet | None, x: Any) -> int:
+    def i2len(self, pkt: Packet | None, x: object) -> int:
         """Bytes on the wire."""
         return len(self.i2m(pkt, x))
 
-    def i2repr(self, pkt: Packet | None, x: Any) -> str:
+    def i2repr(self, pkt: Packet | None, x: object) -> str:
         """The text, quoted, with everything escaped that could move a terminal's cursor or mislead a reader."""
         return repr(x)
 
-    def addfield(self, pkt: Packet | None, s: bytes, val: Any) -> bytes:
+    def addfield(self, pkt: Packet | None, s: bytes, val: object) -> bytes:
         """The bytes, behind ``s``."""
         return s + self.i2m(pkt, val)
 
-    def randval(self) -> Any:
+    def randval(self) -> RandString:  # type: ignore[override]  # Scapy's is of bytes
         """Some letters and digits, at random."""
         return RandString(RandNum(0, 40))
 
@@ -197,7 +204,7 @@ class IPVersionField(ByteField):
             raise cursor.stop_at(at, self.refused_as, f"{self.name} is {value}, not 4 or 6")
         return value
 
-    def i2m(self, pkt: Packet | None, x: Any) -> int:
+    def i2m(self, pkt: Packet | None, x: int | None) -> int:
         """The number itself, or the version of the address."""
         if x is not None or pkt is None:
             return x or 0
@@ -208,7 +215,7 @@ class IPVersionField(ByteField):
         """Nothing: a random version would end every packet here."""
 
 
-class AddressField(Field[Any, bytes]):
+class AddressField(Field[FieldValue, bytes]):
     """An IPv4 or IPv6 address as text, of the version that stands in ``version_from``.
 
     With the port in field ``port`` it makes the socket address that the protocol calls ``joined_as``: records and
@@ -227,13 +234,13 @@ class AddressField(Field[Any, bytes]):
         """The address as text."""
         return address_text(cursor.take(ADDRESS_SIZES[scope.get(self.version_from)], self.name))
 
-    def h2i(self, pkt: Packet | None, x: Any) -> Any:
+    def h2i(self, pkt: Packet | None, x: object) -> FieldValue:
         """Text of an address object of the standard library; anything else as it is."""
         if isinstance(x, BYTES):
             return bytes(x)
         return str(x) if isinstance(x, (ipaddress.IPv4Address, ipaddress.IPv6Address)) else x
 
-    def i2m(self, pkt: Packet | None, x: Any) -> bytes:
+    def i2m(self, pkt: Packet | None, x: object) -> bytes:
         """The bytes on the wire. Raises ValueError for what is no address."""
         if x is None or x is ABSENT:
             return b""
@@ -241,15 +248,15 @@ class AddressField(Field[Any, bytes]):
             x = x._fix()
         return bytes(x) if isinstance(x, (bytes, RawVal)) else address_bytes(self.h2i(pkt, x))
 
-    def i2len(self, pkt: Packet | None, x: Any) -> int:
+    def i2len(self, pkt: Packet | None, x: object) -> int:
         """Bytes on the wire."""
         return len(self.i2m(pkt, x))
 
-    def i2repr(self, pkt: Packet | None, x: Any) -> str:
+    def i2repr(self, pkt: Packet | None, x: object) -> str:
         """The address, bare."""
         return x if isinstance(x, str) else repr(x)
 
-    def addfield(self, pkt: Packet | None, s: bytes, val: Any) -> bytes:
+    def addfield(self, pkt: Packet | None, s: bytes, val: object) -> bytes:
         """The bytes, behind ``s``."""
         return s + self.i2m(pkt, val)
 
@@ -282,7 +289,7 @@ class PackedField(StrLenField):
     """
 
     __slots__ = ["packed_as", "packings", "refused_as"]
-    length_from: Any
+    length_from: str  # type: ignore[assignment]  # Scapy's is a function, which no program can read
 
     def __init__(
         self,
@@ -304,11 +311,11 @@ class PackedField(StrLenField):
         """The bytes as on the wire."""
         return cursor.take(scope.get(self.length_from), self.name, BLOCK_SHORT)
 
-    def any2i(self, pkt: Packet | None, x: Any) -> Any:
+    def any2i(self, pkt: Packet | None, x: object) -> FieldValue:
         """Bytes of whatever kind, or text, as ``bytes``."""
         return bytes(x) if isinstance(x, BYTES) else super().any2i(pkt, x)
 
-    def i2m(self, pkt: Packet | None, x: Any) -> bytes:
+    def i2m(self, pkt: Packet | None, x: object) -> bytes:
         """The bytes on the wire. Raises ValueError for what is none."""
         if x is None or x is ABSENT:
             return b""
@@ -318,7 +325,7 @@ class PackedField(StrLenField):
             raise ValueError(f"{x!r} is no bytes")
         return bytes(x)
 
-    def i2len(self, pkt: Packet | None, x: Any) -> int:
+    def i2len(self, pkt: Packet | None, x: object) -> int:
         """Bytes on the wire."""
         return len(self.i2m(pkt, x))
 
@@ -330,7 +337,7 @@ class PackedField(StrLenField):
 class NoteField(Field[str, bytes]):
     """Text about a packet that is no part of it: nothing on the wire."""
 
-    def addfield(self, pkt: Packet | None, s: bytes, val: Any) -> bytes:
+    def addfield(self, pkt: Packet | None, s: bytes, val: object) -> bytes:
         """Just ``s``."""
         return s
 

@@ -10,11 +10,22 @@ read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from scapy.fields import AnyField, Field
 from scapy.packet import Packet
 
 Row = TypeVar("Row")
+"""What a table says of a kind."""
+
+BareField: TypeAlias = Field[Any, Any]
+"""A field without a condition around it. Scapy does not say of what type the values of a field are."""
+
+FieldValue: TypeAlias = Any
+"""A value of a field as Scapy hands it about: what was read or what a user set, of a type that only the field knows."""
+
+FieldKind = TypeVar("FieldKind", bound=BareField)
+"""The class of fields that a row of a table is for."""
 
 
 class UnknownKindError(TypeError):
@@ -36,11 +47,11 @@ class KindTable(Generic[Row]):
                 raise ValueError(f"{self.backend} has a rule for {kind.__name__} already")
             self._rows[kind] = row
 
-    def knows(self, field: Any) -> bool:
+    def knows(self, field: AnyField) -> bool:
         """Whether there is a row for the field's kind."""
         return type(field) in self._rows or (self.beside is not None and self.beside.knows(field))
 
-    def of(self, field: Any, layer: type[Packet] | None = None) -> Row:
+    def of(self, field: AnyField, layer: type[Packet] | None = None) -> Row:
         """The row of a field, of ``layer`` if that is known. Raises UnknownKindError where there is none."""
         try:
             return self._rows[type(field)]  # a packet asks for every field that it reads
@@ -52,7 +63,7 @@ class KindTable(Generic[Row]):
         ) from None
 
 
-def place_of(field: Any, layer: type[Packet] | None = None) -> str:
+def place_of(field: AnyField, layer: type[Packet] | None = None) -> str:
     """Layer and field, for people."""
     owner = layer or next(iter(field.owners), None)
     return f"{owner.__name__}.{field.name}" if owner else str(field.name)

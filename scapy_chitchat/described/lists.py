@@ -11,7 +11,7 @@ import struct
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from scapy.fields import Field, FieldLenField, PacketListField, RawVal
 from scapy.packet import Packet
@@ -21,8 +21,8 @@ from scapy_chitchat.described.codes import STREAM_LIMIT
 from scapy_chitchat.described.conditions import ABSENT, When, condition, inner, is_in
 from scapy_chitchat.described.cursor import BreakOff, Cursor, LenientSink, Scope, Sink
 from scapy_chitchat.described.facts import FACTS, Facts
-from scapy_chitchat.described.fields import BYTES, KnownByteField, PackedField, UnpackError
-from scapy_chitchat.described.kinds import place_of
+from scapy_chitchat.described.fields import BYTES, KnownByteField, PackedField, TagField, UnpackError
+from scapy_chitchat.described.kinds import FieldValue, place_of
 
 FAST_READ_FAILED = (struct.error, ValueError, LookupError)
 """What a compiled reader raises where the bytes are not as a node would write them."""
@@ -34,14 +34,14 @@ class StuckError(ValueError):
     ``carried``: the values of the section that they end in.
     """
 
-    def __init__(self, items: list[Any], pos: int, carried: tuple[Any, ...] = ()) -> None:
+    def __init__(self, items: list[object], pos: int, carried: tuple[object, ...] = ()) -> None:
         super().__init__(pos)
         self.items = items
         self.pos = pos
         self.carried = carried
 
 
-def _as_list(pkt: Packet | None, x: Any) -> Any:
+def _as_list(pkt: Packet | None, x: object) -> object:
     """A list from a list, a tuple or one element; the packets in it are told where they are."""
     if x is None or x is ABSENT or isinstance(x, RawVal):
         return x
@@ -56,7 +56,7 @@ Splitter = Callable[[bytes], Sequence["tuple[int, bytes]"]]
 """The blocks, as type and data, into which a writer cuts a stream, without the closing one."""
 
 
-class BlocksField(Field[Any, bytes]):
+class BlocksField(Field[FieldValue, bytes]):
     """The blocks of a compressed stream as they are on the wire, to the first for which ``last`` holds.
 
     Unpacked and put together they hold the items of field ``holds``. None means made from those items by a node's own
@@ -66,7 +66,6 @@ class BlocksField(Field[Any, bytes]):
     __slots__ = ["block", "data", "holds", "kind", "last", "length", "split"]
     islist = 1
     holds_packets = 1
-    block: Any
 
     def __init__(
         self, name: str, default: None, block: type[Packet], *, holds: str, last: When, split: Splitter
@@ -78,14 +77,14 @@ class BlocksField(Field[Any, bytes]):
         self.split = split
         self.kind, self.length, self.data = _parts_of_block(block, last)
 
-    def pull(self, cursor: Cursor, scope: Scope, sink: Sink) -> list[Any]:
+    def pull(self, cursor: Cursor, scope: Scope, sink: Sink) -> list[object]:
         """The blocks. What they hold is left in the scope for the field that they hold."""
-        blocks: list[Any] = []
+        blocks: list[object] = []
         scope.values[self.name] = blocks
         held = scope.held[self.holds] = HeldStream(self, cursor)
         finished = False
         while not finished:
-            values: dict[str, Any] = {}
+            values: dict[str, object] = {}
             within = Scope(values, scope)
             at = cursor.pos
             try:
@@ -101,15 +100,15 @@ class BlocksField(Field[Any, bytes]):
         held.end = cursor.pos
         return blocks
 
-    def any2i(self, pkt: Packet | None, x: Any) -> Any:
+    def any2i(self, pkt: Packet | None, x: object) -> object:
         """A list from a list or one block."""
         return _as_list(pkt, x)
 
-    def i2repr(self, pkt: Packet | None, x: Any) -> str:
+    def i2repr(self, pkt: Packet | None, x: object) -> str:
         """The blocks."""
         return repr(x)
 
-    def addfield(self, pkt: Packet, s: bytes, val: Any) -> bytes:
+    def addfield(self, pkt: Packet, s: bytes, val: object) -> bytes:
         """The blocks as set, or those that a node would make of the items."""
         return s + (self.encode(self.measure(pkt)) if val is None else items_bytes(val))
 
@@ -121,8 +120,11 @@ class BlocksField(Field[Any, bytes]):
     def make(self, stream: bytes) -> list[Packet]:
         """A stream of items as the blocks that a node would make of it, the closing one included."""
         kind, data = self.kind.name, self.data.name
-        blocks = [self.block(**{kind: int(kind_of), data: packed}) for kind_of, packed in self.split(stream)]
-        return [*blocks, self.block(**{kind: self.last.equals})]
+        blocks: list[dict[str, FieldValue]] = [
+            *({kind: int(kind_of), data: packed} for kind_of, packed in self.split(stream)),
+            {kind: self.last.equals},
+        ]
+        return [self.block(**values) for values in blocks]
 
     def encode(self, stream: bytes) -> bytes:
         """The bytes of those blocks."""
@@ -131,12 +133,12 @@ class BlocksField(Field[Any, bytes]):
         return b"".join([*blocks, bytes((self.last.equals,))])
 
 
-def _parts_of_block(block: type[Packet], last: When) -> tuple[KnownByteField, Any, PackedField]:
+def _parts_of_block(block: type[Packet], last: When) -> tuple[KnownByteField, FieldLenField, PackedField]:
     """Type, length and data. Raises TypeError for a block that is made otherwise, or that cannot always be unpacked."""
     parts = list(map(inner, block.fields_desc))
     if [type(part) for part in parts] != [KnownByteField, FieldLenField, PackedField]:
         raise TypeError(f"{block.__name__}: a block is a KnownByteField, a FieldLenField and a PackedField")
-    kind, length, data = parts
+    kind, length, data = cast(tuple[KnownByteField, FieldLenField, PackedField], tuple(parts))  # as just looked at
     if not kind.breaks or last.field != kind.name:
         raise TypeError(f"{place_of(kind, block)}: what breaks off where it is unknown, and says which block is last")
     if (data.length_from, length.length_of) != (length.name, data.name):
@@ -148,12 +150,12 @@ def _parts_of_block(block: type[Packet], last: When) -> tuple[KnownByteField, An
     return kind, length, data
 
 
-def items_bytes(items: Any) -> bytes:
+def items_bytes(items: FieldValue) -> bytes:
     """The bytes of the packets in a list, one after the other. Raises ValueError for what is no packet and no bytes."""
     return bytes(items) if isinstance(items, RawVal) else b"".join(map(_item_bytes, items or ()))
 
 
-def _item_bytes(item: Any) -> bytes:
+def _item_bytes(item: FieldValue) -> bytes:
     if hasattr(type(item), "item_bytes"):
         return item.item_bytes()  # type: ignore[no-any-return]
     if not isinstance(item, (Packet, RawVal, *BYTES)):
@@ -195,7 +197,12 @@ class HeldStream:
 
 
 def _keep_what_was_read(
-    items: list[Any], made: Callable[[], Any], values: dict[str, Any], sink: Sink, trouble: BreakOff, cursor: Cursor
+    items: list[object],
+    made: Callable[[], object],
+    values: dict[str, object],
+    sink: Sink,
+    trouble: BreakOff,
+    cursor: Cursor,
 ) -> None:
     """Put the readable start of a broken item into its list, as it is ``made``, and the rest behind it."""
     if any(value is not ABSENT for value in values.values()):
@@ -222,7 +229,7 @@ class ItemsField(PacketListField):
     """
 
     __slots__ = ["blocks_from", "by_tag", "carried", "in_version", "layers", "most", "refused_as", "section"]
-    count_from: Any
+    count_from: str | None  # type: ignore[assignment]  # Scapy's is a function, which no program can read
 
     def __init__(
         self,
@@ -277,24 +284,25 @@ class ItemsField(PacketListField):
             dict.fromkeys([*self.layers, *(each for other in self.in_version.values() for each in other.layers)])
         )
 
-    def any2i(self, pkt: Packet | None, x: Any) -> Any:
+    def any2i(self, pkt: Packet | None, x: object) -> FieldValue:
         """A list from a list or one item; None is no items."""
         return [] if x is None else _as_list(pkt, x)
 
-    def i2count(self, pkt: Packet | None, val: Any) -> int:
+    def i2count(self, pkt: Packet | None, val: object) -> int:
         """How many items there are."""
         return len(val) if isinstance(val, list) else 0
 
-    def i2repr(self, pkt: Packet | None, x: Any) -> str:
+    def i2repr(self, pkt: Packet | None, x: object) -> str:
         """The items."""
         return repr(x)
 
-    def pull(self, cursor: Cursor, scope: Scope, sink: Sink) -> list[Any]:
+    def pull(self, cursor: Cursor, scope: Scope, sink: Sink) -> list[object]:
         """The items; behind the last readable one what the sink makes of the rest."""
         items_of = self.in_messages_of(scope.get(VERSION))
         held = scope.held.get(self.name)
         if held is None:
-            return items_of._pull_items(cursor, scope, sink, scope.get(self.count_from))
+            count = None if self.count_from is None else scope.get(self.count_from)
+            return items_of._pull_items(cursor, scope, sink, count)
         within = Cursor(bytes(held.data), stream=self.name, strict=cursor.strict, refusals=cursor.refusals)
         try:
             items = items_of._pull_items(within, scope, sink, None)
@@ -306,10 +314,10 @@ class ItemsField(PacketListField):
             items.append(sink.leftover(held.trouble, b""))
         return items
 
-    def _pull_items(self, cursor: Cursor, scope: Scope, sink: Sink, count: int | None) -> list[Any]:
-        items: list[Any] = []
+    def _pull_items(self, cursor: Cursor, scope: Scope, sink: Sink, count: int | None) -> list[object]:
+        items: list[object] = []
         scope.values[self.name] = items
-        carried: tuple[Any, ...] = (None,) * len(self.carried)
+        carried: tuple[object, ...] = (None,) * len(self.carried)
         while True:
             left = None if count is None else count - len(items)
             read = cast(LenientSink, sink).read_list_leniently if cursor.refusals else sink.read_list
@@ -325,13 +333,13 @@ class ItemsField(PacketListField):
             items.append(item)
 
     def _pull_carefully(
-        self, cursor: Cursor, scope: Scope, sink: Sink, items: list[Any], carried: tuple[Any, ...]
-    ) -> tuple[Any, tuple[Any, ...]]:
+        self, cursor: Cursor, scope: Scope, sink: Sink, items: list[object], carried: tuple[object, ...]
+    ) -> tuple[object, tuple[object, ...]]:
         """One item, behind those in ``items``, which get what can be read of it where it breaks off.
 
         Also what the items behind it carry.
         """
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
         layer = self.layers[0]
         try:
             if len(items) >= self.most:
@@ -358,7 +366,7 @@ class ItemsField(PacketListField):
             raise cursor.break_off(self.refused_as, f"tag {tag}; a node knows {known}")
         return self.by_tag[tag]
 
-    def addfield(self, pkt: Packet, s: bytes, val: Any) -> bytes:
+    def addfield(self, pkt: Packet, s: bytes, val: object) -> bytes:
         """The items' bytes, unless they are in the blocks."""
         in_blocks = self.blocks_from and is_in(pkt.get_field(self.blocks_from), pkt)
         return s if in_blocks else s + items_bytes(val)
@@ -379,7 +387,7 @@ def _layers_by_tag(name: str, layers: Sequence[type[Packet]]) -> dict[int, type[
                 reason = f"items of {name} have no conditions; give the field another layer by in_version"
                 raise TypeError(f"{place_of(inner(field), layer)}: {reason}")
     tags = {layer: layer.fields_desc[0] for layer in layers if FACTS.of(layer.fields_desc[0], layer).is_tag}
-    by_tag = {int(cast(Any, tag).default): layer for layer, tag in tags.items()}
+    by_tag = {int(cast(TagField, tag).default): layer for layer, tag in tags.items()}
     if len(by_tag) != len(layers) and (by_tag or len(layers) > 1):
         raise TypeError(f"{name}: its layers are not told apart by a TagField in front, each with a default of its own")
     return by_tag
@@ -406,13 +414,13 @@ def _check_carried(field: ItemsField) -> None:
 CAREFUL.add(BlocksField.pull, BlocksField)
 CAREFUL.add(ItemsField.pull, ItemsField)
 FACTS.add(
-    Facts(
+    Facts[BlocksField](
         measured_by=lambda field: field.holds, codes=lambda field: (STREAM_LIMIT,), blocks=lambda field: [field.block]
     ),
     BlocksField,
 )
 FACTS.add(
-    Facts(
+    Facts[ItemsField](
         needs=lambda field: (field.count_from,) if field.count_from else (),
         codes=lambda field: (STREAM_LIMIT, *((field.refused_as,) if field.refused_as else ())),
         items=lambda field: field.all_layers(),

@@ -127,7 +127,7 @@ class Generator:
             add('local is_error = severity == "ERROR"')
             add("local group = is_error and expert.group.MALFORMED or expert.group.PROTOCOL")
             add("local registered = ProtoExpert.new(name, text, group, expert.severity[severity])")
-            add("EXPERTS[code] = { expert = registered, text = text, is_error = is_error }")
+            add("EXPERTS[code] = { expert = registered, is_error = is_error }")
         for code, (severity, text) in self.of.codes.items():
             name = {"warning": "WARN"}.get(severity, severity.upper())
             add(f"finding({quoted(code)}, {quoted(name)}, {quoted(text)})")
@@ -180,7 +180,8 @@ class Generator:
         self._layer_headline(layer)
         self.careful.lists(layer)
         with self.out.block(f"local function read_{snake_case(layer.__name__)}(reader)"):
-            held = [f"held_{each.holds}" for each in fields_of(layer) if LUA.of(each, layer).blocks(each)]
+            blocks = [LUA.of(each, layer).blocks(each) for each in fields_of(layer)]
+            held = [f"held_{each.holds}" for each in blocks if each]
             if held:
                 self.out.add(f"local {', '.join(held)}")
             self.careful.statements(layer)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from scapy.packet import Packet
 
 from scapy_chitchat.described.fields import as_is
+from scapy_chitchat.described.kinds import BareField
 from scapy_chitchat.described.lists import VERSION
 from scapy_chitchat.described.lua_kinds import LUA, CannotDescribeError
 from scapy_chitchat.described.lua_model import Model, fields_of
@@ -57,7 +57,7 @@ class CarefulReaders:
             with self.out.block(f"if {condition} then"):
                 self.out.add(*statement.split("\n"))
 
-    def _statement(self, layer: type[Packet], each: Any, kept: bool) -> str:
+    def _statement(self, layer: type[Packet], each: BareField, kept: bool) -> str:
         kind = LUA.of(each, layer)
         if kind.layers(each):
             return kind.read_list(self, layer, each)
@@ -72,17 +72,18 @@ class CarefulReaders:
         Raises CannotDescribeError for an unpacker that no hand-written part has.
         """
         for _, each in self.model.all_fields():
-            if LUA.of(each).blocks(each) and each.block is layer:
-                packed = each.data
-                kind = self.model.value(layer, each.kind.name)
-                is_last = self.model.comparison(layer, each.last)
+            blocks = LUA.of(each).blocks(each)
+            if blocks and blocks.block is layer:
+                packed = blocks.data
+                kind = self.model.value(layer, blocks.kind.name)
+                is_last = self.model.comparison(layer, blocks.last)
                 unpackers = []
                 for value, unpacker in packed.packings.items():
                     if unpacker is as_is:
                         continue
                     name = self.model.of.unpackers.get(unpacker)
                     if name is None:
-                        what = f"{each.kind.name} {value} ({each.kind.i2s[value]})"
+                        what = f"{blocks.kind.name} {value} ({blocks.kind.i2s[value]})"
                         reason = f"no hand-written part is named for {unpacker.__name__}, which unpacks {what}"
                         raise CannotDescribeError(f"{layer.__name__}.{packed.name}: {reason}")
                     unpackers.append(f"{kind} == {value} and {name}")
@@ -92,12 +93,12 @@ class CarefulReaders:
 
     # --- lists ---
 
-    def list_of(self, layer: type[Packet], each: Any, version: int | None = None) -> str:
+    def list_of(self, layer: type[Packet], each: BareField, version: int | None = None) -> str:
         """The name of the description of a list: of the one in messages of a version, if it has one of its own."""
         key = f"LISTS.{self.model.key(layer, each.name)}"
         return key if version is None else f"{key}_in_{version}"
 
-    def chosen_list(self, layer: type[Packet], each: Any, versions: Sequence[int]) -> str:
+    def chosen_list(self, layer: type[Packet], each: BareField, versions: Sequence[int]) -> str:
         """Lua for the description of a list in the present message."""
         own = [
             f"{self.model.value(layer, VERSION)} == {version} and {self.list_of(layer, each, version)} or "
@@ -107,7 +108,7 @@ class CarefulReaders:
 
     def lists(self, layer: type[Packet]) -> None:
         """The descriptions of the lists in a layer, those that blocks hold before them."""
-        for each in sorted(fields_of(layer), key=lambda each: LUA.of(each, layer).blocks(each)):
+        for each in sorted(fields_of(layer), key=lambda each: LUA.of(each, layer).blocks(each) is not None):
             kind = LUA.of(each, layer)
             if not kind.layers(each) or self.model.key(layer, each.name) in self._listed:
                 continue
@@ -115,7 +116,7 @@ class CarefulReaders:
             for version in (None, *kind.versions(self, layer, each)):
                 self._list(layer, each, version)
 
-    def _list(self, layer: type[Packet], each: Any, version: int | None) -> None:
+    def _list(self, layer: type[Packet], each: BareField, version: int | None) -> None:
         kind = LUA.of(each, layer)
         key = self.model.key(layer, each.name)
         inside = [name for item in kind.layers_in(each, version) for name in self._keys_in(item)]

@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from scapy.fields import FieldLenField
+from scapy.fields import AnyField, ByteEnumField, FieldLenField, PacketListField, StrLenField
 from scapy.packet import Packet
 
-from scapy_chitchat.described.conditions import Unless, condition, inner
+from scapy_chitchat.described.conditions import Unless, When, condition, inner
 from scapy_chitchat.described.fields import Unpacker
+from scapy_chitchat.described.kinds import BareField
 from scapy_chitchat.described.lua_kinds import LUA, CannotDescribeError
-from scapy_chitchat.described.lua_source import quoted, snake_case, title, variable
+from scapy_chitchat.described.lua_source import LuaValue, quoted, snake_case, title, variable
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Description:
     """The folder of the hand-written Lua."""
     codes: Mapping[str, tuple[str, str]]
     """Severity and text of each finding."""
-    constants: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, LuaValue] = field(default_factory=dict)
     """What the hand-written parts ask for, by name."""
     checks: Mapping[type[Packet], Sequence[str]] = field(default_factory=dict)
     """Layers of items for which check_<layer>() is called: with the values of these fields for text, else with where
@@ -58,7 +58,7 @@ class Description:
     """Lua that runs when a message has been read."""
 
 
-def fields_of(layer: type[Packet]) -> list[Any]:
+def fields_of(layer: type[Packet]) -> list[BareField]:
     """The fields of a layer without their conditions."""
     return [inner(each) for each in layer.fields_desc]
 
@@ -95,7 +95,7 @@ class Model:
                 yield from self._find_items(held)
                 yield from held
 
-    def all_fields(self) -> Iterator[tuple[type[Packet], Any]]:
+    def all_fields(self) -> Iterator[tuple[type[Packet], BareField]]:
         """Every field, and its layer."""
         for layer in (*self.messages, *self.items):
             for each in fields_of(layer):
@@ -112,9 +112,9 @@ class Model:
         """The name of a field, or of an item's layer, in F."""
         return self.filter_name(layer, name).partition(".")[2].replace(".", "_")
 
-    def names_of(self, each: Any) -> str:
+    def names_of(self, each: ByteEnumField) -> str:
         """Lua for the names of an enum's values."""
-        return next(f"NAMES.{name}" for name, values in self.names.items() if values == dict(each.i2s))
+        return next(f"NAMES.{name}" for name, values in self.names.items() if values == each.i2s)
 
     # --- declarations ---
 
@@ -143,10 +143,11 @@ class Model:
         ):
             word = name.replace("malformed_", "malformed.")
             yield name, _protofield("bytes", f"{self.of.abbreviation}.{word}", label)
+        yield "finding_detail", _protofield("string", f"{self.of.abbreviation}.finding.detail", "Detail")
         for name, declaration in self.of.extra_fields:
             yield name, declaration % quoted(f"{self.of.abbreviation}.{name}")
 
-    def declare(self, layer: type[Packet], each: Any) -> Iterator[tuple[str, str]]:
+    def declare(self, layer: type[Packet], each: BareField) -> Iterator[tuple[str, str]]:
         """Name in F and declaration of what shows a field."""
         key, name, label = self.key(layer, each.name), self.filter_name(layer, each.name), title(each.name)
         kind = LUA.of(each, layer)
@@ -167,7 +168,7 @@ class Model:
             return f"reader.values.{name}"
         return variable(name)
 
-    def condition(self, layer: type[Packet], each: Any) -> str | None:
+    def condition(self, layer: type[Packet], each: AnyField) -> str | None:
         """Lua for when a field is on the wire; None where it always is."""
         try:
             when = condition(each, layer)
@@ -175,12 +176,12 @@ class Model:
             raise CannotDescribeError(str(error)) from None
         return None if when is None else self.comparison(layer, when)
 
-    def comparison(self, layer: type[Packet], when: Any) -> str:
+    def comparison(self, layer: type[Packet], when: When) -> str:
         """Lua for a condition."""
         operator = "~=" if type(when) is Unless else "=="
         return f"{self.value(layer, when.field)} {operator} {int(when.equals)}"
 
-    def length(self, layer: type[Packet], each: Any) -> str:
+    def length(self, layer: type[Packet], each: StrLenField) -> str:
         """Lua for the length in bytes of a text or of packed data."""
         if isinstance(each.length_from, str):
             return self.value(layer, each.length_from)
@@ -189,7 +190,7 @@ class Model:
                 return self.value(layer, other.name)
         raise CannotDescribeError(f"{layer.__name__}.{each.name}: no field says how long it is")
 
-    def count(self, layer: type[Packet], each: Any) -> str:
+    def count(self, layer: type[Packet], each: PacketListField) -> str:
         """Lua for the number of items of a list that stock fields make."""
         for other in fields_of(layer):
             if type(other) is FieldLenField and other.count_of == each.name:

@@ -7,10 +7,11 @@ without having shown anything, and the careful reader of the item (lua_careful.p
 
 from __future__ import annotations
 
-from typing import Any
-
+from scapy.fields import StrLenField
 from scapy.packet import Packet
 
+from scapy_chitchat.described.fields import AddressField, KnownByteField
+from scapy_chitchat.described.kinds import BareField
 from scapy_chitchat.described.lua_kinds import LUA, CannotDescribeError
 from scapy_chitchat.described.lua_model import Model, fields_of
 from scapy_chitchat.described.lua_source import LuaSource, quoted, title, variable
@@ -60,17 +61,17 @@ class QuickReader:
 
     # --- reading, for the kinds of fields ---
 
-    def fixed(self, each: Any, size: int) -> None:
+    def fixed(self, each: BareField, size: int) -> None:
         """A field that always has as many bytes."""
         self.places[each.name], self.sizes[each.name] = self._here(), str(size)
         self.offset += size
 
-    def refuse_unknown(self, each: Any) -> None:
+    def refuse_unknown(self, each: KnownByteField) -> None:
         """The byte read last must be one that an enum has."""
         self.reads.append(f"if not {self.model.names_of(each)}[byte(bytes, {_one_on(self.places[each.name])})] then")
         self.reads += ["  return nil", "end"]
 
-    def read_number(self, each: Any, little_endian: bool) -> None:
+    def read_number(self, each: BareField, little_endian: bool) -> None:
         """The value of the number placed last, of one, two or four bytes."""
         name, place = variable(each.name), self.places[each.name]
         if each.sz == 1:
@@ -84,7 +85,7 @@ class QuickReader:
             order = "little" if little_endian else "big"
             self.reads.append(f"local {name} = {order}_endian(bytes, {place}, {each.sz})")
 
-    def read_text(self, each: Any, *, checked: bool) -> None:
+    def read_text(self, each: StrLenField, *, checked: bool) -> None:
         """A text whose length was read before; ``checked``: it must be UTF-8."""
         name = variable(each.name)
         self._room()
@@ -98,7 +99,7 @@ class QuickReader:
             self.reads.append(f"if odd_{name} and utf8_error({name}) then")
             self.reads += ["  return nil", "end"]
 
-    def read_address(self, each: Any) -> None:
+    def read_address(self, each: AddressField) -> None:
         """An address whose version was read before."""
         name = variable(each.name)
         self._room()
@@ -112,19 +113,19 @@ class QuickReader:
 
     # --- showing, for the kinds of fields ---
 
-    def _span(self, each: Any) -> str:
+    def _span(self, each: BareField) -> str:
         return f"tvb({self.places[each.name]}, {self.sizes[each.name]})"
 
-    def show(self, each: Any, function: str) -> None:
+    def show(self, each: BareField, function: str) -> None:
         """A leaf of the tree."""
         self.out.add(f"{function}(item, F.{self.model.key(self.layer, each.name)}, {self._span(each)})")
 
-    def show_address(self, each: Any) -> None:
+    def show_address(self, each: AddressField) -> None:
         """A leaf of one of two types."""
         key, version = self.model.key(self.layer, each.name), variable(each.version_from)
         self.out.add(f"add(item, {version} == 4 and F.{key} or F.{key}v6, {self._span(each)})")
 
-    def show_text(self, each: Any) -> None:
+    def show_text(self, each: StrLenField) -> None:
         """A leaf with its value."""
         name, key = variable(each.name), self.model.key(self.layer, each.name)
         with self.out.block(f"if odd_{name} then"):
@@ -132,7 +133,7 @@ class QuickReader:
             self.out.otherwise()
             self.out.add(f"add(item, F.{key}, {self._span(each)}, {name})")
 
-    def text_label(self, each: Any) -> str:
+    def text_label(self, each: StrLenField) -> str:
         """Lua for a text in a label; a line before makes it ready."""
         of = variable(each.name)
         self.out.add(f"local {of}_label = (odd_{of} or #{of} > LONGEST_LABEL) and printable({of}) or {of}")
@@ -157,7 +158,7 @@ class QuickReader:
             text = ""
         self.out.add(f"set_text(item, {' .. '.join(parts or [quoted(text)])})")
 
-    def _field(self, name: str) -> Any:
+    def _field(self, name: str) -> BareField:
         for each in fields_of(self.layer):
             if each.name == name:
                 return each

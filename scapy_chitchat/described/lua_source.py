@@ -4,12 +4,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeAlias
 
 WIDTH = 120
+"""How long a line of generated Lua may be."""
+
 RULE = "-" * (WIDTH + 3)
+"""The line above and below a headline."""
+
+LuaValue: TypeAlias = (
+    bool | int | str | Mapping[int, "LuaValue"] | Mapping[str, "LuaValue"] | Iterable["LuaValue"] | None
+)
+"""A Python value that Lua has as well; what is iterable becomes a list."""
 
 RESERVED = frozenset(
     (
@@ -77,7 +85,7 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def literal(value: Any) -> str:
+def literal(value: LuaValue) -> str:
     """A Python value as Lua writes it."""
     if value is None:
         return "nil"

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scapy.fields import StrField
 from scapy.packet import Packet
 
 from scapy_chitchat.described.cursor import BreakOff
 from scapy_chitchat.described.fields import NoteField
+from scapy_chitchat.described.kinds import FieldValue
 
 
 class Malformed(Packet):
@@ -22,15 +21,15 @@ class Malformed(Packet):
         StrField("load", b""),
     ]
 
-    def mysummary(self) -> Any:
+    def mysummary(self) -> tuple[str, list[type[Packet]]]:  # type: ignore[override]  # Scapy takes such a pair as well
         """The finding code and the number of bytes, behind the summaries of the layers that could be read."""
         return f"Malformed {self.code} ({len(self.load)} bytes)", _wire_layers_below(self)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _unpickled_malformed, (dict(self.fields), self.payload or None)
 
 
-def _unpickled_malformed(values: dict[str, Any], payload: Packet | None) -> Malformed:
+def _unpickled_malformed(values: dict[str, FieldValue], payload: Packet | None) -> Malformed:
     pkt = Malformed(**values)
     if payload is not None:
         pkt.add_payload(payload)

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from scapy.packet import Packet
 
-from scapy_chitchat.described.compiler import ITEM_READ, ListReader, Maker, Reading
+from scapy_chitchat.described.compiler import ITEM_READ, ListReader, Maker, Read, Reading
 from scapy_chitchat.described.conditions import condition, inner
 from scapy_chitchat.described.facts import FACTS, codes_of
 from scapy_chitchat.described.fields import KnownByteField, as_is
-from scapy_chitchat.described.kinds import KindTable, place_of
+from scapy_chitchat.described.kinds import BareField, FieldValue, KindTable, place_of
 from scapy_chitchat.described.lists import VERSION, BlocksField, ItemsField
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.described.writers import ITEM_WRITE, Giver, ItemWriter, Write, Writing, write_fields
 
 TYPE = "type"
@@ -49,7 +49,7 @@ class MessageMaker(Maker, Giver, Protocol):
     def item_writers(self, field: ItemsField) -> Mapping[type, ItemWriter]:
         """The writers of what may stand in a list, by its class."""
 
-    def message(self, layer: type[Packet], version: int, source: Source, streams: str) -> str:
+    def message(self, layer: type[Packet], version: int, source: PythonSource, streams: str) -> str:
         """Python for a message, which ends at ``_pos``; values are variables, ``streams`` is Python for a tuple."""
 
 
@@ -63,10 +63,14 @@ def headers(root: type[Packet]) -> dict[bytes, tuple[type[Packet], int]]:
     """
     versions = _names(root, VERSION)
     return {
-        bytes(cast(Any, root)(**{VERSION: version, TYPE: kind})): (layer, int(version))
+        bytes(root(**_header(version, kind))): (layer, int(version))
         for kind, layer in bodies(root).items()
         for version in versions
     }
+
+
+def _header(version: int, kind: int) -> dict[str, FieldValue]:
+    return {VERSION: version, TYPE: kind}
 
 
 def _names(root: type[Packet], name: str) -> dict[int, str]:
@@ -100,7 +104,7 @@ def type_name(body: type[Packet]) -> str:
     return _names(root, TYPE)[int(values[TYPE])]
 
 
-def fields_in(layer: type[Packet], version: int) -> list[Any]:
+def fields_in(layer: type[Packet], version: int) -> list[BareField]:
     """The fields of a body in messages of ``version``, without their conditions, lists as they are in that version.
 
     Raises TypeError for a condition on anything else.
@@ -118,10 +122,10 @@ def fields_in(layer: type[Packet], version: int) -> list[Any]:
 # --- readers ---
 
 
-def _block_reader(field: BlocksField) -> Any:
+def _block_reader(field: BlocksField) -> Callable[[bytes, int, int], tuple[bytes, int]]:
     """A function that reads the blocks of a stream and gives what they hold, and where they end."""
     kind, length, packed = field.kind, field.length, field.data
-    source = Source()
+    source = PythonSource()
     unpack = source.name(length.struct.unpack_from, "unpack")
     source.add("def read_blocks(_data, _pos, _limit):")
     source.depth = 1
@@ -141,7 +145,7 @@ def _block_reader(field: BlocksField) -> Any:
     return source.function("read_blocks", f"reader of {field.name}")
 
 
-def _read_blocks(field: Any, reading: Reading) -> None:
+def _read_blocks(field: BlocksField, reading: Reading) -> None:
     reading.run.finish()
     source, held = reading.source, field.holds
     read = source.name(_block_reader(field), f"read_{field.name}")
@@ -151,7 +155,7 @@ def _read_blocks(field: Any, reading: Reading) -> None:
     reading.streams[held] = f"_{held}_stream"
 
 
-def _read_items(field: Any, reading: Reading) -> None:
+def _read_items(field: ItemsField, reading: Reading) -> None:
     reading.run.finish()
     maker = cast(MessageMaker, reading.maker)
     read = reading.source.name(maker.list_reader(field), f"read_{field.name}")
@@ -161,15 +165,15 @@ def _read_items(field: Any, reading: Reading) -> None:
         reading.source.add(f"{field.name}, _pos = {read}(_data, _pos, {field.count_from})")
 
 
-MESSAGE_READ: KindTable[Callable[[Any, Reading], None]] = KindTable(
+MESSAGE_READ: KindTable[Read] = KindTable(
     "the fast reader of messages", {BlocksField: _read_blocks, ItemsField: _read_items}, beside=ITEM_READ
 )
 """How each kind of field of a body is read fast."""
 
 
-def message_source(layer: type[Packet], version: int, maker: MessageMaker) -> Source:
+def message_source(layer: type[Packet], version: int, maker: MessageMaker) -> PythonSource:
     """The source of the reader of one type of message in one version, and the names that it uses."""
-    source = Source()
+    source = PythonSource()
     source.add("def read_message(_data, _pos, _limit):")
     source.depth = 1
     fields = fields_in(layer, version)
@@ -188,34 +192,34 @@ def compile_message_reader(layer: type[Packet], version: int, maker: MessageMake
     Raises TypeError where the layer has a field for which there is no rule.
     """
     source = message_source(layer, version, maker)
-    return source.function("read_message", f"reader of {layer.__name__}")  # type: ignore[no-any-return]
+    return source.function("read_message", f"reader of {layer.__name__}")
 
 
 # --- writers ---
 
 
-class _WriteItems(Write):
-    def prepare(self, field: Any, writing: Writing) -> None:
+class _WriteItems(Write[ItemsField]):
+    def prepare(self, field: ItemsField, writing: Writing) -> None:
         giver = cast(MessageMaker, writing.giver)
         writers = writing.source.name(giver.item_writers(field), "writers")
         writing.source.add(f"{field.name} = {giver.value(field, writing.source)}")
         each = f"{writers}[type(_each)](_each)"
         writing.source.add(f"_{field.name}_bytes = b''.join([{each} for _each in {field.name}])")
 
-    def write(self, field: Any, writing: Writing) -> None:
+    def write(self, field: ItemsField, writing: Writing) -> None:
         if field.name not in writing.in_blocks:
             writing.piece(f"_{field.name}_bytes")
 
 
-class _WriteBlocks(Write):
-    def prepare(self, field: Any, writing: Writing) -> None:
+class _WriteBlocks(Write[BlocksField]):
+    def prepare(self, field: BlocksField, writing: Writing) -> None:
         writing.in_blocks.add(field.holds)
 
-    def write(self, field: Any, writing: Writing) -> None:
+    def write(self, field: BlocksField, writing: Writing) -> None:
         writing.piece(f"{writing.source.name(field.encode, 'blocks')}(_{field.holds}_bytes)")
 
 
-MESSAGE_WRITE: KindTable[Write] = KindTable(
+MESSAGE_WRITE: KindTable[Write[Any]] = KindTable(
     "the fast writer of messages", {BlocksField: _WriteBlocks(), ItemsField: _WriteItems()}, beside=ITEM_WRITE
 )
 """How each kind of field of a body is written fast."""
@@ -223,12 +227,12 @@ MESSAGE_WRITE: KindTable[Write] = KindTable(
 
 def compile_message_writer(
     layer: type[Packet], version: int, header: bytes, maker: MessageMaker
-) -> Callable[[Any], bytes]:
+) -> Callable[[object], bytes]:
     """A function that gives the bytes of a message of one type and version, behind its ``header``.
 
     Raises TypeError where the layer has a field for which there is no rule.
     """
-    source = Source()
+    source = PythonSource()
     source.add("def write_message(_item):")
     source.depth = 1
     maker.opening(layer, source)
@@ -238,4 +242,4 @@ def compile_message_writer(
     for field in fields:
         MESSAGE_WRITE.of(field, layer)
     write_fields(fields, MESSAGE_WRITE, writing)
-    return source.function("write_message", f"writer of {layer.__name__}")  # type: ignore[no-any-return]
+    return source.function("write_message", f"writer of {layer.__name__}")

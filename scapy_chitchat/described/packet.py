@@ -6,13 +6,13 @@ levels down; and a length that was read stays when the string it measures is edi
 a packet is always built from its values, and what is computed from other values is not among them.
 
 - ``fields`` holds what a user set and what was read, except for computed fields (lengths, counts, IP versions, blocks).
-- ``off_wire`` holds computed fields as they were read, where they are not what would be computed: blocks, which another
+- ``as_read`` holds computed fields as they were read, where they are not what would be computed: blocks, which another
   writer may have cut otherwise, and lengths that lie. Each is kept with the value it measured at the time, and counts
   for as long as that value is the same. It is None for a packet that was not dissected.
 
 So an edit at any depth is seen by comparing values when bytes are wanted, and needs no notice.
 
-Items of lists are made by the thousand, without ``Packet.__init__``: only ``fields`` and ``off_wire`` are set, every
+Items of lists are made by the thousand, without ``Packet.__init__``: only ``fields`` and ``as_read`` are set, every
 other slot of Packet gets its first value when somebody asks for it.
 """
 
@@ -21,9 +21,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from scapy.fields import RawVal
+from scapy.fields import AnyField, RawVal
 from scapy.packet import NoPayload, Packet
 from scapy.volatile import VolatileValue
 
@@ -33,9 +33,11 @@ from scapy_chitchat.described.computed import COMPUTED
 from scapy_chitchat.described.conditions import ABSENT, condition, inner, is_in
 from scapy_chitchat.described.cursor import BreakOff, Cursor, Scope
 from scapy_chitchat.described.facts import FACTS, measured_by
+from scapy_chitchat.described.fields import AddressField
+from scapy_chitchat.described.kinds import BareField, FieldValue
 from scapy_chitchat.described.lists import HeldStream, ItemsField
 from scapy_chitchat.described.malformed import malformed
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.described.unbuildable import UnbuildableError, why_unbuildable
 from scapy_chitchat.described.writers import (
     FAST_WRITE_FAILED,
@@ -46,8 +48,11 @@ from scapy_chitchat.described.writers import (
 )
 from scapy_chitchat.net.addresses import address_bytes, address_text
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-"""``off_wire`` of a packet whose computed fields are all as they would be computed."""
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+NOTHING: Mapping[str, NoReturn] = MappingProxyType({})
+"""``as_read`` of a packet whose computed fields are all as they would be computed."""
 
 NOTES = ("trouble", "broken", "time", "sent_time", "direction", "sniffed_on", "wirelen", "comments")
 """What a pickled packet keeps beside its values: what was noted of it, here and by Scapy."""
@@ -60,25 +65,25 @@ memory, and a message of 65,507 bytes can grow to 180 MB."""
 class WirePacket(Packet):
     """A packet that is built from its values, and from what was read where that still stands."""
 
-    __slots__ = ["broken", "off_wire", "trouble"]
-    fields_desc: ClassVar[list[Any]] = []
+    __slots__ = ["as_read", "broken", "trouble"]
+    fields_desc: ClassVar[list[AnyField]] = []
     field_docs: ClassVar[Mapping[str, str]] = {}
     """What the values of the layer are, in a sentence each, by the names that packets and records have for them."""
     is_described: ClassVar[bool] = True
     """Whether conditions may look for a field in this layer."""
 
-    off_wire: Mapping[str, tuple[Any, Any]] | None
+    as_read: Mapping[str, tuple[object, object]] | None
     trouble: BreakOff | None
     """The first thing that a node would refuse, as far as the reading of fields can tell; None where there is none."""
     broken: BreakOff | None
     """Where the reading ended early, if what is left is to stand behind this layer."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
         check_layer(cls)
 
-    def __init__(self, _pkt: bytes = b"", **arguments: Any) -> None:
-        object.__setattr__(self, "off_wire", None)
+    def __init__(self, _pkt: bytes = b"", **arguments: FieldValue) -> None:
+        object.__setattr__(self, "as_read", None)
         object.__setattr__(self, "trouble", None)
         object.__setattr__(self, "broken", None)
         super().__init__(_pkt, **arguments)
@@ -93,16 +98,16 @@ class WirePacket(Packet):
 
     # --- values ---
 
-    def getfieldval(self, attr: str) -> Any:
+    def getfieldval(self, attr: str) -> FieldValue:
         """The value of a field; for a computed one of a dissected packet, what stands on the wire."""
-        if attr not in self.fields and self.off_wire is not None:
+        if attr not in self.fields and self.as_read is not None:
             field = self.fieldtype.get(attr)
             if field is not None and measured_by(inner(field)):
                 return self._computed(field)
         value = super().getfieldval(attr)
         return self.overloaded_fields.get(attr) if value is None else value
 
-    def getfield_and_val(self, attr: str) -> tuple[Any, Any]:
+    def getfield_and_val(self, attr: str) -> tuple[AnyField, FieldValue]:
         """A field and its value, as getfieldval gives it."""
         if attr in self.fieldtype:
             return self.fieldtype[attr], self.getfieldval(attr)
@@ -110,22 +115,22 @@ class WirePacket(Packet):
 
     def delfieldval(self, attr: str) -> None:
         """Make a field what it would be if it had never been set or read."""
-        if self.off_wire and attr in self.off_wire:
-            self.off_wire = {name: kept for name, kept in self.off_wire.items() if name != attr}
+        if self.as_read and attr in self.as_read:
+            self.as_read = {name: kept for name, kept in self.as_read.items() if name != attr}
         super().delfieldval(attr)
 
-    def _computed(self, field: Any) -> Any:
+    def _computed(self, field: AnyField) -> object:
         try:
             return self._compute(field)
         except (ValueError, TypeError, AttributeError):
             return None  # what it is computed from is refused when the packet is built
 
-    def _compute(self, field: Any) -> Any:
+    def _compute(self, field: AnyField) -> object:
         if not is_in(field, self):
             return None
         bare = inner(field)
         computed = COMPUTED.of(bare)
-        value, then = (self.off_wire or NOTHING).get(field.name, (None, None))
+        value, then = (self.as_read or NOTHING).get(field.name, (None, None))
         now = computed.measured(bare, self)
         return value if value is not None and now == then else computed.made(bare, self, now)
 
@@ -155,9 +160,9 @@ class WirePacket(Packet):
         else:
             super().do_dissect_payload(s)
 
-    def _take(self, values: dict[str, Any], held: Mapping[str, HeldStream] = NOTHING) -> None:
+    def _take(self, values: dict[str, object], held: Mapping[str, HeldStream] = NOTHING) -> None:
         """Make what was read this packet's own. ``held``: the bytes of the items that were read of streams."""
-        self.off_wire = NOTHING
+        self.as_read = NOTHING
         self.fields.clear()
         computed = []
         for name, value in values.items():
@@ -166,13 +171,13 @@ class WirePacket(Packet):
                 computed.append((name, field, value))
             elif not (FACTS.of(field).is_tag and value == field.default):
                 self.fields[name] = value
-        off_wire = {}
+        as_read = {}
         for name, field, value in computed:
             kept = COMPUTED.of(field).kept(field, self, value, held)
             if kept is not None:
-                off_wire[name] = kept
-        if off_wire:
-            self.off_wire = off_wire
+                as_read[name] = kept
+        if as_read:
+            self.as_read = as_read
 
     def _scope_below(self) -> Scope | None:
         below = self.underlayer
@@ -188,7 +193,7 @@ class WirePacket(Packet):
         """The bytes of this layer. Raises ValueError, with the field's name, for a value that no wire can hold."""
         return b"".join(self._field_bytes(field) for field in self.fields_desc)
 
-    def _field_bytes(self, field: Any) -> bytes:
+    def _field_bytes(self, field: AnyField) -> bytes:
         if not is_in(field, self):
             return b""
         value = self.getfieldval(field.name)
@@ -197,16 +202,17 @@ class WirePacket(Packet):
         if isinstance(value, RawVal) and not FACTS.of(inner(field)).holds_packets:  # which may go into blocks
             return bytes(value)
         try:
-            return field.addfield(self, b"", value)  # type: ignore[no-any-return]
+            return field.addfield(self, b"", value)
         except UnbuildableError:
             raise
         except (ValueError, TypeError, AttributeError) as error:
             raise UnbuildableError(why_unbuildable(self, field, value, error)) from error
 
-    def do_build_ps(self) -> tuple[bytes, list[Any]]:
+    def do_build_ps(self) -> tuple[bytes, list[tuple[Packet, list[tuple[BareField, str, bytes]]]]]:
         """The bytes, and layer by layer the text and the bytes of each field: what ``psdump`` draws."""
         present = [field for field in self.fields_desc if is_in(field, self)]
-        parts = [(each, each.i2repr(self, self.getfieldval(each.name)), self._field_bytes(each)) for each in present]
+        texts = [each.i2repr(self, self.getfieldval(each.name)) for each in present]
+        parts = [(inner(each), text, self._field_bytes(each)) for each, text in zip(present, texts, strict=True)]
         behind, layers = self.payload.build_ps(internal=1)
         return b"".join(data for _, _, data in parts) + behind, [*layers, (self, parts)]
 
@@ -217,48 +223,48 @@ class WirePacket(Packet):
         except FAST_WRITE_FAILED:
             return self.build()
 
-    def clone_with(self, payload: Any | None = None, **kargs: Any) -> Any:
+    def clone_with(self, payload: Packet | None = None, **kargs: object) -> WirePacket:
         """A packet with these values, built as this one."""
-        clone = super().clone_with(payload, **kargs)
-        clone.off_wire = self.off_wire
+        clone: WirePacket = super().clone_with(payload, **kargs)
+        clone.as_read = self.as_read
         return clone
 
-    def copy(self) -> Any:
+    def copy(self) -> Self:
         """A packet that shares nothing with this one."""
-        clone: Any = super().copy()
-        if self.off_wire:
-            clone.off_wire = {
+        clone: Self = super().copy()
+        if self.as_read:
+            clone.as_read = {
                 name: (self.fieldtype[name].do_copy(value), measured)
-                for name, (value, measured) in self.off_wire.items()
+                for name, (value, measured) in self.as_read.items()
             }
         else:
-            clone.off_wire = self.off_wire
+            clone.as_read = self.as_read
         clone.trouble, clone.broken = self.trouble, self.broken
         return clone
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         # Bytes alone would not do: a message without its header does not say of which version it is, and what was set
         # by hand would come back as read.
-        off_wire = self.off_wire if self.off_wire is None else dict(self.off_wire)
+        as_read = self.as_read if self.as_read is None else dict(self.as_read)
         payload = self.payload if self.payload else None
         below = self.underlayer
         header = (type(below), dict(below.fields)) if isinstance(below, WirePacket) else None
         notes = {slot: getattr(self, slot) for slot in NOTES}
         random = {name: value for name, value in self.default_fields.items() if isinstance(value, VolatileValue)}
-        return _unpickled, (type(self), {**random, **self.fields}, off_wire, payload, header, notes)
+        return _unpickled, (type(self), {**random, **self.fields}, as_read, payload, header, notes)
 
     # --- showing ---
 
-    def show2(self, dump: bool = False, indent: int = 3, lvl: str = "", label_lvl: str = "") -> Any:
+    def show2(self, dump: bool = False, indent: int = 3, lvl: str = "", label_lvl: str = "") -> str | None:
         """Print, or give with ``dump``, the packet with everything computed that can be."""
         below = self.underlayer if isinstance(self.underlayer, WirePacket) else None  # which says of what version it is
         return type(self)(bytes(self), _underlayer=below).show(dump, indent, lvl, label_lvl)
 
-    def _command(self, json: bool = False) -> list[tuple[str, Any]]:
-        pairs: list[tuple[str, Any]] = super()._command(json)
+    def _command(self, json: bool = False) -> list[tuple[str, object]]:
+        pairs: list[tuple[str, object]] = super()._command(json)
         if json:
             return pairs
-        for name in self.off_wire or ():
+        for name in self.as_read or ():
             field = inner(self.fieldtype[name])
             written = COMPUTED.of(field).written(field, self, self.getfieldval(name))
             if written is not None:
@@ -270,10 +276,10 @@ def check_layer(layer: type[Packet]) -> None:
     """Raise TypeError, naming layer and field, where something derived from the layer would not read it as it says."""
     for field in layer.fields_desc:
         bare = inner(field)
-        condition(field, layer)
+        when = condition(field, layer)
         CAREFUL.of(bare, layer)
         facts = FACTS.of(bare, layer)
-        facts.check(field, layer)
+        facts.check(bare, layer, when)
         if facts.measured_by(bare):
             COMPUTED.of(bare, layer)
         for item in facts.items(bare):
@@ -284,15 +290,15 @@ def check_layer(layer: type[Packet]) -> None:
 
 def _unpickled(
     cls: type[WirePacket],
-    values: dict[str, Any],
-    off_wire: Mapping[str, Any] | None,
+    values: dict[str, object],
+    as_read: Mapping[str, tuple[object, object]] | None,
     payload: Packet | None,
-    header: tuple[type[WirePacket], dict[str, Any]] | None,
-    notes: dict[str, Any],
+    header: tuple[type[WirePacket], dict[str, object]] | None,
+    notes: dict[str, object],
 ) -> WirePacket:
     pkt = cls()
     pkt.fields = values
-    pkt.off_wire = off_wire
+    pkt.as_read = as_read
     for slot, value in notes.items():
         setattr(pkt, slot, value)
     if payload is not None:
@@ -308,25 +314,25 @@ def _unpickled(
 _new = Packet.__new__
 
 
-def _setter(cls: type[Packet], slot: str) -> Callable[[Packet, Any], None]:
+def _setter(cls: type[Packet], slot: str) -> Callable[[Packet, object], None]:
     """What sets a slot, past Packet.__setattr__."""
     return cls.__dict__[slot].__set__  # type: ignore[no-any-return]
 
 
 _set_fields = _setter(Packet, "fields")
 _set_payload = _setter(Packet, "payload")
-_set_off_wire = _setter(WirePacket, "off_wire")
+_set_as_read = _setter(WirePacket, "as_read")
 
 
 @cache
-def _blank(cls: type[WirePacket]) -> Callable[[dict[str, Any]], WirePacket]:
+def _blank(cls: type[WirePacket]) -> Callable[[dict[str, object]], WirePacket]:
     """A function that makes a dissected packet of the values of its fields."""
     no_payload = NoPayload()
 
-    def make(values: dict[str, Any]) -> WirePacket:
+    def make(values: dict[str, object]) -> WirePacket:
         pkt: WirePacket = _new(cls)
         _set_fields(pkt, values)
-        _set_off_wire(pkt, NOTHING)
+        _set_as_read(pkt, NOTHING)
         _set_payload(pkt, no_payload)
         return pkt
 
@@ -356,11 +362,13 @@ class PacketSink:
     joins_ports = False
     text_errors = "surrogateescape"
 
-    def make(self, field: Any, layer: type[Packet], values: dict[str, Any], carried: tuple[Any, ...]) -> Packet:
+    def make(
+        self, field: ItemsField, layer: type[Packet], values: dict[str, object], carried: tuple[object, ...]
+    ) -> Packet:
         """A dissected packet of ``layer``. What its section says stands there, and not in it as well."""
         return self.make_block(layer, values)
 
-    def make_block(self, layer: type[Packet], values: dict[str, Any]) -> Packet:
+    def make_block(self, layer: type[Packet], values: dict[str, object]) -> Packet:
         """A dissected packet of ``layer``."""
         pkt = _blank(layer)({})
         pkt._take(values)
@@ -371,44 +379,45 @@ class PacketSink:
         return malformed(trouble, rest)
 
     def read_list(
-        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
-    ) -> tuple[list[Any], int]:
+        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[object, ...] = ()
+    ) -> tuple[list[Packet], int]:
         """The items of ``field`` by its compiled reader."""
         return _list_reader(field)(data, pos, count)
 
     def read_list_leniently(
-        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
-    ) -> tuple[list[Any], int]:
+        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[object, ...] = ()
+    ) -> tuple[list[Packet], int]:
         """The same by a reader that does not look at values."""
         return _lenient_list_reader(field)(data, pos, count)
 
-    def expression(self, field: ItemsField, layer: type[Packet], source: Source) -> str:
+    def expression(self, field: ItemsField, layer: type[Packet], source: PythonSource) -> str:
         """A call that makes the packet of a dict of its values."""
         pairs = ", ".join(f"{name!r}: {name}" for name in _plain_fields(layer))
         return f"{source.name(_blank(layer), 'make')}({{{pairs}}})"
 
-    def address(self, field: Any, source: Source) -> str | None:
+    def address(self, field: AddressField, source: PythonSource) -> str | None:
         """The address as text."""
         return f"{source.name(address_text, 'address_text')}({field.name}_raw)"
 
-    def opening(self, layer: type[Packet], source: Source) -> None:
+    def opening(self, layer: type[Packet], source: PythonSource) -> None:
         """Only a packet that has every value, and none by hand that is computed otherwise, can be written quickly."""
         source.add("_values = _item.fields")
-        source.add(f"if len(_values) != {len(_plain_fields(layer))} or _item.off_wire or _item.payload:")
+        source.add(f"if len(_values) != {len(_plain_fields(layer))} or _item.as_read or _item.payload:")
         source.add("    raise ValueError")
 
-    def value(self, field: Any, source: Source) -> str:
+    def value(self, field: BareField, source: PythonSource) -> str:
         """The value in the packet."""
         return f"_values[{field.name!r}]"
 
     known_value = port = value
 
-    def address_bytes(self, field: Any, source: Source) -> str:
+    def address_bytes(self, field: AddressField, source: PythonSource) -> str:
         """The bytes of the address in the packet."""
         return f"{source.name(address_bytes, 'address_bytes')}(_values[{field.name!r}])"
 
 
 PACKETS = PacketSink()
+"""What becomes of what a reader finds: packets."""
 
 
 def _plain_fields(layer: type[Packet]) -> list[str]:
@@ -432,5 +441,5 @@ def _item_writer(layer: type[WirePacket]) -> ItemWriter:
     return compile_writer(layer, PACKETS) if has_fast_way(layer) else _no_fast_way
 
 
-def _no_fast_way(item: Any) -> bytes:
+def _no_fast_way(item: object) -> bytes:
     raise ValueError

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from scapy.fields import Field
+from scapy.fields import AnyField, Field
 from scapy.packet import Packet
 
 from scapy_chitchat.described.computed import COMPUTED, computes
@@ -17,7 +15,7 @@ class UnbuildableError(ValueError):
     """A value that no wire can hold; the message names the layer and the field."""
 
 
-def why_unbuildable(pkt: Packet, field: Any, value: Any, error: Exception) -> str:
+def why_unbuildable(pkt: Packet, field: AnyField, value: object, error: Exception) -> str:
     """Layer, field and reason, for the error that building ``field`` of this value raised."""
     bare = inner(field)
     name = field.name

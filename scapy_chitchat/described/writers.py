@@ -10,9 +10,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
-from scapy.fields import ByteField, FieldLenField, LEIntField, LELongField, LEShortField
+from scapy.fields import AnyField, ByteField, FieldLenField, LEIntField, LELongField, LEShortField
 from scapy.packet import Packet
 
 from scapy_chitchat.described.compiler import form_of
@@ -28,13 +28,13 @@ from scapy_chitchat.described.fields import (
     StringField,
     TagField,
 )
-from scapy_chitchat.described.kinds import KindTable
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.kinds import BareField, FieldKind, KindTable
+from scapy_chitchat.described.source import PythonSource
 
 FAST_WRITE_FAILED = (struct.error, ValueError, TypeError, AttributeError, LookupError)
 """What a compiled writer raises where a value is not as a node would have it."""
 
-ItemWriter = Callable[[Any], bytes]
+ItemWriter = Callable[[object], bytes]
 """Gives the bytes of one item."""
 
 
@@ -44,26 +44,26 @@ class Giver(Protocol):
     text_errors: str
     """What is made of text that is no UTF-8, as ``str.encode`` has it."""
 
-    def opening(self, layer: type[Packet], source: Source) -> None:
+    def opening(self, layer: type[Packet], source: PythonSource) -> None:
         """Code at the start of a writer that makes ready what the others name, or raises ValueError."""
 
-    def value(self, field: Any, source: Source) -> str:
+    def value(self, field: BareField, source: PythonSource) -> str:
         """A number, or text."""
 
-    def known_value(self, field: Any, source: Source) -> str:
+    def known_value(self, field: KnownByteField, source: PythonSource) -> str:
         """The number of one of an enum's values."""
 
-    def address_bytes(self, field: Any, source: Source) -> str:
+    def address_bytes(self, field: AddressField, source: PythonSource) -> str:
         """The bytes of an address."""
 
-    def port(self, field: Any, source: Source) -> str:
+    def port(self, field: PortField, source: PythonSource) -> str:
         """The number of a port."""
 
 
 class Writing:
     """The source of a writer as it grows: first what is made ready, then the parts of the bytes."""
 
-    def __init__(self, source: Source, giver: Giver) -> None:
+    def __init__(self, source: PythonSource, giver: Giver) -> None:
         self.source = source
         self.giver = giver
         self.parts: list[str] = []
@@ -71,7 +71,7 @@ class Writing:
         self._forms: list[str] = []
         self._values: list[str] = []
 
-    def number(self, field: Any, value: str) -> None:
+    def number(self, field: BareField, value: str) -> None:
         """A number; neighbours are packed in one go."""
         self._forms.append(form_of(field))
         self._values.append(value)
@@ -92,67 +92,67 @@ class Writing:
 
 
 @cache
-def _packer(form: str) -> Any:
+def _packer(form: str) -> Callable[..., bytes]:
     return struct.Struct(form).pack
 
 
-class Write:
+class Write(Generic[FieldKind]):
     """How a kind of field is written. By default it is a number that the giver has."""
 
-    def prepare(self, field: Any, writing: Writing) -> None:
+    def prepare(self, field: FieldKind, writing: Writing) -> None:
         """Lines that stand before all writing: others may be computed from this field."""
 
-    def write(self, field: Any, writing: Writing) -> None:
+    def write(self, field: FieldKind, writing: Writing) -> None:
         """The field's bytes, in their place."""
         writing.number(field, writing.giver.value(field, writing.source))
 
 
-class _WriteKnown(Write):
-    def write(self, field: Any, writing: Writing) -> None:
+class _WriteKnown(Write[KnownByteField]):
+    def write(self, field: KnownByteField, writing: Writing) -> None:
         writing.number(field, writing.giver.known_value(field, writing.source))
 
 
-class _WritePort(Write):
-    def write(self, field: Any, writing: Writing) -> None:
+class _WritePort(Write[PortField]):
+    def write(self, field: PortField, writing: Writing) -> None:
         writing.number(field, writing.giver.port(field, writing.source))
 
 
-class _WriteDefault(Write):
-    def write(self, field: Any, writing: Writing) -> None:
+class _WriteDefault(Write[BareField]):
+    def write(self, field: BareField, writing: Writing) -> None:
         writing.number(field, f"{field.default:d}")
 
 
-class _WriteLength(Write):
-    def write(self, field: Any, writing: Writing) -> None:
+class _WriteLength(Write[FieldLenField]):
+    def write(self, field: FieldLenField, writing: Writing) -> None:
         writing.number(field, f"len({field.length_of or field.count_of})")
 
 
-class _WriteIPVersion(Write):
-    def write(self, field: Any, writing: Writing) -> None:
+class _WriteIPVersion(Write[IPVersionField]):
+    def write(self, field: IPVersionField, writing: Writing) -> None:
         writing.number(field, f"6 if len({field.version_of}) == 16 else 4")
 
 
-class _WriteString(Write):
-    def prepare(self, field: Any, writing: Writing) -> None:
+class _WriteString(Write[StringField]):
+    def prepare(self, field: StringField, writing: Writing) -> None:
         giver = writing.giver
         text = giver.value(field, writing.source)
         writing.source.add(f"{field.name} = {text}.encode('utf-8', {giver.text_errors!r})")
 
-    def write(self, field: Any, writing: Writing) -> None:
+    def write(self, field: StringField, writing: Writing) -> None:
         writing.piece(field.name)
 
 
-class _WriteAddress(Write):
-    def prepare(self, field: Any, writing: Writing) -> None:
+class _WriteAddress(Write[AddressField]):
+    def prepare(self, field: AddressField, writing: Writing) -> None:
         writing.source.add(f"{field.name} = {writing.giver.address_bytes(field, writing.source)}")
 
-    def write(self, field: Any, writing: Writing) -> None:
+    def write(self, field: AddressField, writing: Writing) -> None:
         writing.piece(field.name)
 
 
-_NUMBER = Write()
+_NUMBER: Write[BareField] = Write()
 
-ITEM_WRITE: KindTable[Write] = KindTable(
+ITEM_WRITE: KindTable[Write[Any]] = KindTable(
     "the fast writer",
     {
         ByteField: _NUMBER,
@@ -180,7 +180,7 @@ def has_fast_way(layer: type[Packet]) -> bool:
     )
 
 
-def write_fields(fields: Iterable[Any], table: KindTable[Write], writing: Writing) -> None:
+def write_fields(fields: Iterable[AnyField], table: KindTable[Write[Any]], writing: Writing) -> None:
     """The code that writes fields, without their conditions, one after the other."""
     bare = list(map(inner, fields))
     for field in bare:
@@ -190,9 +190,9 @@ def write_fields(fields: Iterable[Any], table: KindTable[Write], writing: Writin
     writing.finish()
 
 
-def writer_source(layer: type[Packet], giver: Giver) -> Source:
+def writer_source(layer: type[Packet], giver: Giver) -> PythonSource:
     """The source of the writer of one item of ``layer``."""
-    source = Source()
+    source = PythonSource()
     source.add("def write(_item):")
     source.depth = 1
     giver.opening(layer, source)
@@ -205,4 +205,4 @@ def compile_writer(layer: type[Packet], giver: Giver) -> ItemWriter:
 
     Raises UnknownKindError where the layer has a field of a kind for which there is no rule.
     """
-    return writer_source(layer, giver).function("write", f"writer of {layer.__name__}")  # type: ignore[no-any-return]
+    return writer_source(layer, giver).function("write", f"writer of {layer.__name__}")

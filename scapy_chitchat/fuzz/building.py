@@ -27,6 +27,7 @@ from scapy_chitchat.records.sections import Change
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM, MAX_U64
 
 STATUSES: tuple[Status, ...] = get_args(Status)
+"""What the status of a key-value may be."""
 
 
 def entry(of: ChitchatId, heartbeat: int = 1, last_gc_version: int = 0, max_version: int = 0) -> NodeDigest:

@@ -36,6 +36,7 @@ QUICK, SLOW = 0.02, 0.2
 """Seconds that a batch with its probe takes: below the first batches grow, above the second they shrink."""
 
 LARGEST_BATCH = 128
+"""Cases between two probes at the most: a batch doubles while it is quick."""
 
 MOST_ATTEMPTS = 4
 """Batches with the same failure that are narrowed, while none gives a case that fails every time."""

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 
 NOBODY = ChitchatId("receiver", 1, "127.0.0.1:7280")
+"""Whom cases are for while nothing is known of the target."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ LENGTHS = (0, 1, 2, 3, 4, 127, 128, 255, 256, 16383, 16384, 16385, 32767, 32768,
 """Where lengths of 16 bits, and blocks, end."""
 
 WORDS = ("a", "b", "k", "key", "node-0", "READY", "enabled_services", "grpc_advertise_addr", "indexer.task:01", "127")
+"""Ordinary keys, values and names."""
 
 EDGES = (
     "", "\0", "\x7f", "\x80", "é", "ß", "\u07ff", "\u0800", "日本", "\ud7ff", "\ue000", "\ufeff", "\uffff", "\u202e",

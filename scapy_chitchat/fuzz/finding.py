@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
+from scapy.packet import Packet
 
 from scapy_chitchat.capture import read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
@@ -21,6 +21,7 @@ from scapy_chitchat.fuzz.registry import CaseMessages
 from scapy_chitchat.net.addresses import join_address, split_address
 from scapy_chitchat.net.packets import Endpoints
 from scapy_chitchat.net.text import printable
+from scapy_chitchat.net.udp import Address
 from scapy_chitchat.records.codec import DecodeError, decode
 from scapy_chitchat.records.identity import ChitchatId
 from scapy_chitchat.wire.layers import Chitchat
@@ -30,6 +31,7 @@ CASE_PORT = 7281
 
 
 SILENCE = "no longer answers a Syn"
+"""How a target failed that neither panicked nor ended."""
 
 
 class CampaignFinding(msgspec.Struct):
@@ -177,14 +179,14 @@ def built(text: str) -> bytes:
     """The bytes of an expression that ``pretty`` wrote."""
     import scapy_chitchat
 
-    names: dict[str, Any] = {name: getattr(scapy_chitchat, name) for name in scapy_chitchat.__all__}
+    names: dict[str, object] = {name: getattr(scapy_chitchat, name) for name in scapy_chitchat.__all__}
     try:
         return bytes(eval(text, {"__builtins__": {}}, names))
     except Exception:
         return b""
 
 
-def pretty(packet: Any) -> str:
+def pretty(packet: Packet) -> str:
     """Scapy's command(), with a line for each item of a list."""
     text: str = packet.command()
     for item in ("NodeDigest(", "NodeOp(", "KeyValueOp(", "SetMaxVersionOp(", "Block("):
@@ -192,6 +194,6 @@ def pretty(packet: Any) -> str:
     return re.sub(r" +\n", "\n", text)
 
 
-def place_of(address: tuple[Any, ...]) -> str:
+def place_of(address: Address) -> str:
     """A socket address as text."""
     return join_address(*address[:2])

@@ -6,13 +6,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 import zstandard
 from scapy.packet import Packet, fuzz
 
 from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.facts import measured_by
+from scapy_chitchat.described.kinds import FieldValue
 from scapy_chitchat.described.lists import BlocksField, items_bytes
 from scapy_chitchat.described.unbuildable import UnbuildableError
 from scapy_chitchat.fuzz.building import key_values, ordinary, section, version_of
@@ -62,7 +62,7 @@ def scapy_fuzz(draw: Draw, number: int) -> CaseMessages:
         ops = [fuzz(draw.pick((KeyValueOp, KeyValueOp, SetMaxVersionOp))()) for _ in range(draw.below(4))]
         delta = [fuzz(NodeOp()), *ops]
         body = draw.pick((ChitchatSyn, ChitchatSynAck, ChitchatAck))
-        values: dict[str, Any] = {"digest": digest, "delta": delta, "cluster_id": draw.context.cluster_id}
+        values: dict[str, FieldValue] = {"digest": digest, "delta": delta, "cluster_id": draw.context.cluster_id}
         made = body(**{name: value for name, value in values.items() if name in body().fieldtype})
         return _built(Chitchat(version=version_of(draw)) / made)
     finally:
@@ -215,6 +215,7 @@ def _in_the_stream(draw: Draw, data: bytes) -> CaseMessages:
     """Bytes of a decompressed stream changed, and packed again as a node would."""
     pkt = Chitchat(data)
     fields = [inner(field) for field in pkt.payload.fields_desc]
+    # a list of blocks of whatever class has a stream to change
     found = [field for field in fields if isinstance(field, BlocksField) and getattr(pkt.payload, field.holds, None)]
     if not found:
         return (_changed(draw, data),)

@@ -11,6 +11,7 @@ import logging
 import random
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ from scapy_chitchat.net.packets import Endpoints, ip_packets
 from scapy_chitchat.net.targets import is_here
 from scapy_chitchat.net.udp import LARGEST_DATAGRAM
 from scapy_chitchat.node.members import Membership
+from scapy_chitchat.records.base import JsonObject
 from scapy_chitchat.records.classes import Syn
 from scapy_chitchat.records.codec import DecodeError, decode, encode
 from scapy_chitchat.wire.headers import type_of
@@ -50,7 +52,7 @@ class GossipSocket(SuperSocket):
             self.close()
             raise
 
-    def recv(self, x: int = LARGEST_DATAGRAM, **kwargs: Any) -> Packet | None:
+    def recv(self, x: int = LARGEST_DATAGRAM, **kwargs: object) -> Packet | None:
         """The next datagram, as bytes below IP and UDP."""
         data, sender = self.ins.recvfrom(x)
         own = self.ins.getsockname()
@@ -94,11 +96,9 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
     """
 
     function_name = "chitchat_node"
-    sniff_options: dict[str, Any] = {"store": 0, "session": _RawSession}
+    sniff_options: dict[str, object] = {"store": 0, "session": _RawSession}
 
-    def parse_options(
-        self, cluster: Membership | dict[str, Any] | str | Path = "{}", allow_remote: bool = False
-    ) -> None:
+    def parse_options(self, cluster: Membership | JsonObject | str | Path = "{}", allow_remote: bool = False) -> None:
         """What this machine pretends, and to whom."""
         self.cluster = as_membership(cluster)
         self.allow_remote = allow_remote
@@ -106,8 +106,10 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
 
     def is_request(self, req: Packet) -> bool:
         """Whether this is a Syn to one of the members."""
+        if UDP not in req or not (IP in req or IPv6 in req):
+            return False
         ip = _ip(req)
-        if ip is None or UDP not in req or type_of(_message(req)) is not MessageType.Syn:
+        if type_of(_message(req)) is not MessageType.Syn:
             return False
         if not (self.allow_remote or is_here(ip.src)):
             return False
@@ -119,7 +121,7 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
         self._last = req
         return join_address(ip.dst, req[UDP].dport) in {each.gossip_advertise_addr for each in self.cluster.members}
 
-    def make_reply(self, req: Packet) -> Any:
+    def make_reply(self, req: Packet) -> Any:  # a packet or None; Scapy's own type has no place for that
         """The answer, from where the Syn went; None for a Syn that a node would not take."""
         ip = _ip(req)
         try:
@@ -133,7 +135,7 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
         below = type(ip)(src=ip.dst, dst=ip.src) / UDP(sport=req[UDP].dport, dport=req[UDP].sport)
         return below / Chitchat(encode(self.cluster.answer(syn)))
 
-    def send_reply(self, reply: Packet, send_function: Any = None) -> None:
+    def send_reply(self, reply: Packet, send_function: Callable[..., object] | None = None) -> None:
         """Send it by the socket that there is, or, with root, in as many fragments as it takes.
 
         What cannot be sent, such as an answer to a sender without a port, is said and forgotten: others wait.
@@ -158,7 +160,7 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
         return found
 
 
-def as_membership(described: Membership | dict[str, Any] | str | bytes | Path) -> Membership:
+def as_membership(described: Membership | JsonObject | str | bytes | Path) -> Membership:
     """The cluster that is described by a Membership, a dict, JSON, or the path of a file of JSON.
 
     Raises ValueError where it is none.
@@ -185,5 +187,7 @@ def _message(pkt: Packet) -> bytes:
     return bytes(pkt[UDP].payload)
 
 
-def _ip(pkt: Packet) -> Any:
-    return pkt.getlayer(IP) or pkt.getlayer(IPv6)
+def _ip(pkt: Packet) -> Packet:
+    """The packet from its IP header on. Raises IndexError, as Scapy does, where it has none."""
+    found: Packet = pkt[IP] if IP in pkt else pkt[IPv6]
+    return found

@@ -12,21 +12,26 @@ same classes.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from scapy.config import conf
 
 from scapy_chitchat.described.listing import TAKEN_OFF
 
+if TYPE_CHECKING:
+    from scapy.config import ScapyExt
+
 CONTRIB = "scapy.contrib.chitchat"
+"""The name of the module under which Scapy lists the layers."""
 
 
-def register(ext: Any) -> None:
+def register(ext: ScapyExt) -> None:
     """Tell Scapy of what is here; what the ``scapy_ext`` of an extension does."""
     from scapy_chitchat import __version__
 
-    ext.config(name="scapy-chitchat", version=__version__)
-    ext.register(name="chitchat", mode=ext.MODE.CONTRIB, path=Path(__file__).parent / "contrib.py")
+    ext.config(name="scapy-chitchat", version=__version__)  # type: ignore[no-untyped-call]  # Scapy gives it no types
+    path = Path(__file__).parent / "contrib.py"
+    ext.register(name="chitchat", mode=ext.MODE.CONTRIB, path=path)  # type: ignore[no-untyped-call]
 
 
 def list_as_contrib() -> None:

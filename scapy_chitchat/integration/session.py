@@ -23,12 +23,11 @@ from scapy.sessions import DefaultSession
 
 from scapy_chitchat.capture import Counters, Datagram, DatagramReader, Frame, MessageFilter, Unwrap
 from scapy_chitchat.capture.links import LINKS
+from scapy_chitchat.net.numbers import PROTOCOL_UDP, RAW_IP
 from scapy_chitchat.wire.layers import Chitchat
 
-RAW_IP = 101
-"""The link type of frames that are IP packets."""
 MORE_FRAGMENTS = 1
-UDP_HEADER = 17
+"""The flag of an IP fragment behind which others follow."""
 _CHECK_SEQUENCES = (0x24000000, 0x44000000)
 """Upper bits of a capture's link type that say that two or four bytes follow each frame; Scapy leaves them in it."""
 
@@ -146,5 +145,5 @@ def _forget_fragments(header: Packet) -> None:
         header.frag = 0
         del header.len, header.chksum
     else:
-        header.nh = UDP_HEADER
+        header.nh = PROTOCOL_UDP
         del header.plen

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from scapy_chitchat.net.addresses import address_bytes
+from scapy_chitchat.net.numbers import PROTOCOL_UDP
 
-UDP = 17
 """The number of the protocol in an IP header."""
 
 
@@ -33,7 +33,7 @@ def udp_segment(ends: Endpoints, data: bytes) -> bytes:
     source, destination = address_bytes(ends.source), address_bytes(ends.destination)
     length = 8 + len(data)
     header = struct.pack(">HHH", ends.source_port, ends.destination_port, length)
-    pseudo = source + destination + struct.pack(">II", length, UDP)
+    pseudo = source + destination + struct.pack(">II", length, PROTOCOL_UDP)
     checksum = _checksum(pseudo + header + b"\0\0" + data)
     return header + struct.pack(">H", checksum or 0xFFFF) + data
 
@@ -53,7 +53,7 @@ def _ipv4(ends: Endpoints, segment: bytes, ident: int, mtu: int) -> Iterator[byt
     for start in range(0, len(segment), room):
         piece = segment[start : start + room]
         place = start // 8 | (0x2000 if start + room < len(segment) else 0)
-        head = struct.pack(">BBHHHBB", 0x45, 0, 20 + len(piece), ident & 0xFFFF, place, 64, UDP)
+        head = struct.pack(">BBHHHBB", 0x45, 0, 20 + len(piece), ident & 0xFFFF, place, 64, PROTOCOL_UDP)
         checksum = _checksum(head + b"\0\0" + addresses)
         yield head + struct.pack(">H", checksum) + addresses + piece
 
@@ -61,11 +61,11 @@ def _ipv4(ends: Endpoints, segment: bytes, ident: int, mtu: int) -> Iterator[byt
 def _ipv6(ends: Endpoints, segment: bytes, ident: int, mtu: int) -> Iterator[bytes]:
     addresses = address_bytes(ends.source) + address_bytes(ends.destination)
     if len(segment) + 40 <= mtu:
-        yield struct.pack(">IHBB", 6 << 28, len(segment), UDP, 64) + addresses + segment
+        yield struct.pack(">IHBB", 6 << 28, len(segment), PROTOCOL_UDP, 64) + addresses + segment
         return
     room = (mtu - 48) // 8 * 8
     for start in range(0, len(segment), room):
         piece = segment[start : start + room]
         place = start | (1 if start + room < len(segment) else 0)
-        fragment = struct.pack(">BBHI", UDP, 0, place, ident & 0xFFFFFFFF)
+        fragment = struct.pack(">BBHI", PROTOCOL_UDP, 0, place, ident & 0xFFFFFFFF)
         yield struct.pack(">IHBB", 6 << 28, 8 + len(piece), 44, 64) + addresses + fragment + piece

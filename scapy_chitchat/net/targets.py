@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 from ipaddress import IPv6Address, ip_address
+from typing import cast
 
 from scapy_chitchat.net.addresses import split_address
 from scapy_chitchat.net.udp import Address
@@ -39,7 +40,7 @@ def addresses_of(target: str, default_port: int, *, allow_remote: bool = False) 
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
         raise NoSuchHostError(f"{host}: {getattr(error, 'strerror', None) or 'no such name'}") from None
-    addresses: list[Address] = [address for _, _, _, _, address in found]
+    addresses = [cast(Address, address) for *_, address in found]  # others are for a Python built without IPv6
     away = [str(address[0]) for address in addresses if not is_here(str(address[0]))]
     if away and not allow_remote:
         raise TargetError(f"{target}: {away[0]} is not on this machine; to send there, add --allow-remote")

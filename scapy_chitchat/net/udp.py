@@ -8,9 +8,9 @@ import socket
 import sys
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import TypeAlias
 
-Address = tuple[Any, ...]
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 """As ``socket`` has it: host and port first, and four items for IPv6."""
 
 LARGEST_DATAGRAM = 65535

@@ -22,7 +22,7 @@ from scapy_chitchat.records.makers import Decoded, item_bytes
 from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from scapy_chitchat.wire import layers
 from scapy_chitchat.wire.headers import HEADER_SIZE
-from scapy_chitchat.wire.protocol import NEAR_DATAGRAM_LIMIT, STREAM_LIMIT
+from scapy_chitchat.wire.protocol import DIGEST_NEAR_LIMIT, STREAM_LIMIT
 
 
 class Code(NamedTuple):
@@ -31,7 +31,7 @@ class Code(NamedTuple):
     severity: str
     """``error``: a node refuses the message; ``warning`` or ``note``: it takes it."""
     text: str
-    """What it means for a node, in one sentence."""
+    """What it means for a node, in one sentence: the same for every message, so that findings can be grouped by it."""
 
 
 CODES: dict[str, Code] = {
@@ -58,8 +58,9 @@ CODES: dict[str, Code] = {
         "note",
         "A node would have cut or compressed the stream otherwise: no node wrote it, or one with another libzstd.",
     ),
-    "near-datagram-limit": Code(
-        "warning", "Near the 65,507 bytes of a datagram: when the digest alone does not fit, a node's gossip fails."
+    "digest-near-limit": Code(
+        "warning",
+        "The digest nearly fills a datagram: it is never cut, and one that does not fit cannot be sent at all.",
     ),
     "non-ascii-key": Code(
         "warning", "A key that starts with a non-ASCII character: nodes up to 0.13 panic on it and fall silent."
@@ -75,6 +76,7 @@ CODES: dict[str, Code] = {
     "cut": Code("warning", "The capture holds only part of the datagram (snap length): no verdict about the rest."),
     "stream-limit": Code("warning", "More decompressed data than this tool's limit, so not read on: no verdict."),
 }
+"""Every finding there is: how severe it is, and what it means for a node."""
 
 
 check_codes(layers.Chitchat, CODES)
@@ -88,20 +90,23 @@ class Finding(NamedTuple):
     offset: int
     """The byte it is about: of the message, or of the decompressed bytes of the field that ``stream`` names."""
     text: str
+    """What it means for a node: that of the code."""
     stream: str | None = None
+    detail: str = ""
+    """What is special about this one: values, names, numbers."""
 
     def as_dict(self) -> JsonObject:
-        """The finding as in JSON; ``stream`` only where there is one."""
+        """The finding as in JSON; ``detail`` and ``stream`` only where there is one."""
         found = {"code": self.code, "severity": self.severity, "offset": self.offset, "text": self.text}
+        if self.detail:
+            found["detail"] = self.detail
         return {**found, "stream": self.stream} if self.stream else found
 
 
 def finding(code: str, offset: int, detail: str = "", stream: str | None = None) -> Finding:
     """A finding with the table's severity and text, and what is special about this one."""
     known = CODES[code]
-    where = f" (at byte {offset} of the decompressed {stream})" if stream else ""
-    text = f"{known.text} Here: {detail}{where}." if detail else f"{known.text}{where}"
-    return Finding(code, known.severity, offset, text, stream)
+    return Finding(code, known.severity, offset, known.text, stream, detail)
 
 
 def findings(data: bytes, *, limit: int = STREAM_LIMIT) -> list[Finding]:
@@ -124,15 +129,24 @@ def refusal(error: DecodeError) -> Finding:
 def remarks(decoded: Decoded, data: bytes) -> Iterator[Finding]:
     """The findings of a message that a node takes."""
     message, end, streams = decoded
-    if len(data) >= NEAR_DATAGRAM_LIMIT:
-        yield finding("near-datagram-limit", 0, f"it has {len(data):,} bytes")
+    if len(data) > DIGEST_NEAR_LIMIT:
+        yield from _size_remark(decoded)
     yield from _digest_remarks(digest_of(message), message.version)
     yield from _delta_remarks(delta_of(message))
     for stream in streams:
         if data[stream.start : stream.end] != stream.field.encode(stream.held):
             yield finding("unusual-blocks", stream.start, f"the blocks of {stream.field.holds}")
     if end < len(data):
-        yield finding("trailing-bytes", end, f"there are {len(data) - end:,}")
+        yield finding("trailing-bytes", end, f"bytes: {len(data) - end:,}")
+
+
+def _size_remark(decoded: Decoded) -> Iterator[Finding]:
+    """Only the digest counts: a node fills its deltas up to the limit on purpose."""
+    digest = digest_of(decoded.message)
+    in_blocks = [stream.end - stream.start for stream in decoded.streams if stream.field.holds == "digest"]
+    size = in_blocks[0] if in_blocks else _V0_DIGEST_START - HEADER_SIZE + _size(digest)
+    if size > DIGEST_NEAR_LIMIT:
+        yield finding("digest-near-limit", HEADER_SIZE, f"{size:,} bytes, entries: {len(digest):,}")
 
 
 def _digest_remarks(digest: Sequence[NodeDigest], version: int) -> Iterator[Finding]:

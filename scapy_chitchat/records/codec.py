@@ -13,8 +13,8 @@ tells code, offset and reason, and what could be read before.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import msgspec
 from scapy.packet import Packet
@@ -23,7 +23,8 @@ from scapy_chitchat.described.careful import pull_fields
 from scapy_chitchat.described.conditions import ABSENT
 from scapy_chitchat.described.cursor import BreakOff, Cursor, Scope
 from scapy_chitchat.described.facts import FACTS, measured_by
-from scapy_chitchat.described.lists import FAST_READ_FAILED
+from scapy_chitchat.described.kinds import BareField, FieldValue
+from scapy_chitchat.described.lists import FAST_READ_FAILED, ItemsField
 from scapy_chitchat.described.messages import (
     Stream,
     bodies,
@@ -34,7 +35,7 @@ from scapy_chitchat.described.messages import (
     type_name,
 )
 from scapy_chitchat.described.writers import FAST_WRITE_FAILED
-from scapy_chitchat.records.base import as_in_json
+from scapy_chitchat.records.base import JsonObject, Record, as_in_json
 from scapy_chitchat.records.classes import Message
 from scapy_chitchat.records.makers import (
     LAYERS,
@@ -63,10 +64,10 @@ class DecodeError(ValueError):
         self.offset = offset
         self.reason = reason
         self.stream = stream
-        self._read: dict[str, Any] = {}
+        self._read: dict[str, object] = {}
 
     @classmethod
-    def of(cls, trouble: BreakOff, read: dict[str, Any]) -> DecodeError:
+    def of(cls, trouble: BreakOff, read: dict[str, object]) -> DecodeError:
         """The error for this trouble, behind what was ``read`` before."""
         error = cls(trouble.code, trouble.offset, trouble.reason, trouble.stream)
         error._read = read
@@ -76,7 +77,7 @@ class DecodeError(ValueError):
         return str(BreakOff(self.code, self.offset, self.reason, self.stream))
 
     @property
-    def partial(self) -> dict[str, Any]:
+    def partial(self) -> JsonObject:
         """What was read before; worked out when asked for."""
         return as_in_json(self._read)
 
@@ -95,7 +96,7 @@ class Codec:
         self._readers = {
             header: compile_message_reader(layer, version, RECORDS) for header, (layer, version) in self.headers.items()
         }
-        self._writers: dict[tuple[type, int], Callable[[Any], bytes]] = {
+        self._writers: dict[tuple[type, int], Callable[[object], bytes]] = {
             (message_class(layer), version): compile_message_writer(layer, version, header, RECORDS)
             for header, (layer, version) in self.headers.items()
         }
@@ -110,8 +111,8 @@ class Codec:
 
     def _read_carefully(self, data: bytes, limit: int) -> Decoded:
         cursor = Cursor(data, strict=True, limit=limit)
-        header: dict[str, Any] = {}
-        body: dict[str, Any] = {}
+        header: dict[str, FieldValue] = {}
+        body: dict[str, object] = {}
         layer: type[Packet] | None = None
         try:
             pull_fields(self.root, cursor, Scope(header), RECORDS)
@@ -119,7 +120,7 @@ class Codec:
             scope = Scope(body, Scope(header))
             pull_fields(layer, cursor, scope, RECORDS)
             values = (kind.value(field, body) for field, kind in message_fields(layer))
-            message: Any = message_class(layer)(header["version"], type_name(layer), *values)
+            message = cast(Message, message_class(layer)(header["version"], type_name(layer), *values))
             streams = (Stream(held.field, bytes(held.data), held.start, held.end) for held in scope.held.values())
             return Decoded(message, cursor.pos, tuple(streams))
         except BreakOff as trouble:
@@ -147,7 +148,9 @@ class Codec:
         return str(error)
 
 
-def _as_far_as_read(layer: type[Packet] | None, header: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+def _as_far_as_read(
+    layer: type[Packet] | None, header: dict[str, FieldValue], body: dict[str, object]
+) -> dict[str, object]:
     """What was read of a message that a node refuses, in the order of its JSON."""
     if layer is None:
         return {}
@@ -159,12 +162,13 @@ def _as_far_as_read(layer: type[Packet] | None, header: dict[str, Any], body: di
     return {"version": header["version"], "type": type_name(layer), **read}
 
 
-def _write_alone(field: Any, message: Message) -> None:
+def _write_alone(field: BareField, message: Message) -> None:
     """Raises ValueError where this field of a message cannot be written."""
     kind = IN_RECORD.of(field)
     measured = measured_by(field)
-    if kind is not None and kind.is_list:
-        _write_items(field, getattr(message, kind.name(field)))
+    items = None if kind is None else kind.items(field)
+    if kind is not None and items is not None:
+        _write_items(items, getattr(message, kind.name(field)))
     elif kind is not None:
         _write_value(field, kind, getattr(message, kind.name(field)))
     elif measured and not FACTS.of(field).holds_packets and hasattr(message, measured):
@@ -178,14 +182,14 @@ def _write_alone(field: Any, message: Message) -> None:
             raise ValueError(f"{measured}: {size:,} is more than {field.name} can say") from None
 
 
-def _write_items(field: Any, items: Any) -> None:
+def _write_items(field: ItemsField, items: Iterable[Record]) -> None:
     for item in items:
         if type(item) not in item_writers(field):
             raise ValueError(f"{field.name}: {item!r} does not belong there")
         item_bytes(item)
 
 
-def _write_value(field: Any, kind: InRecord, value: Any) -> None:
+def _write_value(field: BareField, kind: InRecord[BareField], value: object) -> None:
     try:
         for number in kind.layer_values(field, value).values():
             if isinstance(number, int):

@@ -29,7 +29,10 @@ PATH = Path(__file__).with_name("classes.py")
 """The written file."""
 
 WIDTH = 120
+"""How long a line may be."""
+
 INDENT = "    "
+"""What stands before the body of a class."""
 
 _HEAD = '''\
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -117,8 +120,9 @@ def _demand_docs(layer: type[Packet]) -> None:
 
 def _lists(messages: Iterable[type[Packet]]) -> Iterator[ItemsField]:
     for field, kind in (each for layer in messages for each in record_fields(layer)):
-        if kind.is_list:
-            yield field
+        items = kind.items(field)
+        if items is not None:
+            yield items
 
 
 def _docs(layer: type[Packet]) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ the bytes of a record that stands in a list, and what is wrong with one that no 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scapy.packet import Packet
 
@@ -16,10 +16,11 @@ from scapy_chitchat.described.compiler import ListReader, compile_list_reader
 from scapy_chitchat.described.conditions import inner
 from scapy_chitchat.described.cursor import BreakOff
 from scapy_chitchat.described.facts import FACTS
-from scapy_chitchat.described.fields import AddressField
+from scapy_chitchat.described.fields import AddressField, KnownByteField
+from scapy_chitchat.described.kinds import BareField, FieldValue
 from scapy_chitchat.described.lists import ItemsField
 from scapy_chitchat.described.messages import Stream, bodies, type_name
-from scapy_chitchat.described.source import Source
+from scapy_chitchat.described.source import PythonSource
 from scapy_chitchat.described.writers import FAST_WRITE_FAILED, ItemWriter, compile_writer
 from scapy_chitchat.records.addresses import split_socket_address
 from scapy_chitchat.records.base import Record
@@ -68,7 +69,7 @@ def json_names(root: type[Packet] = layers.Chitchat) -> dict[str, set[str]]:
     for layer in bodies(root).values():
         for field, kind in record_fields(layer):
             below = names.setdefault(kind.name(field), set())
-            for item in (record_class(each, field) for each in FACTS.of(field).items(field)):
+            for item in (record_class(each, kind.items(field)) for each in FACTS.of(field).items(field)):
                 tag = item.__struct_config__.tag_field
                 below.update(item.__struct_fields__, [tag] if tag else [])
     return names
@@ -91,13 +92,13 @@ class _RecordSink:
     joins_ports = True
     text_errors = "strict"
 
-    def expression(self, field: ItemsField, layer: type[Packet], source: Source) -> str:
+    def expression(self, field: ItemsField, layer: type[Packet], source: PythonSource) -> str:
         """A call of the record's class."""
         values = [kind.expression(each, source) for each, kind in record_fields(layer)]
         made = source.name(record_class(layer, field), layer.__name__)
         return f"{made}({', '.join([*values, *field.carried_by(layer)])})"
 
-    def message(self, layer: type[Packet], version: int, source: Source, streams: str) -> str:
+    def message(self, layer: type[Packet], version: int, source: PythonSource, streams: str) -> str:
         """A call of the message's class, with where it ends and its streams."""
         values = [kind.expression(field, source) for field, kind in message_fields(layer)]
         arguments = ", ".join([str(version), repr(type_name(layer)), *values])
@@ -112,45 +113,47 @@ class _RecordSink:
         """The writers of what may stand in a list."""
         return item_writers(field)
 
-    def address(self, field: Any, source: Source) -> str | None:
+    def address(self, field: AddressField, source: PythonSource) -> str | None:
         """Nothing: the address becomes text together with its port."""
         return None
 
-    def opening(self, layer: type[Packet], source: Source) -> None:
+    def opening(self, layer: type[Packet], source: PythonSource) -> None:
         """Split each socket address once."""
         for field in map(inner, layer.fields_desc):
             if type(field) is AddressField:
                 split = source.name(split_socket_address, "split")
                 source.add(f"_{field.name}, _{field.port} = {split}(_item.{field.joined_as})")
 
-    def value(self, field: Any, source: Source) -> str:
+    def value(self, field: BareField, source: PythonSource) -> str:
         """An attribute of the record."""
         return f"_item.{field.name}"
 
-    def known_value(self, field: Any, source: Source) -> str:
+    def known_value(self, field: KnownByteField, source: PythonSource) -> str:
         """The number of a name."""
         return f"{source.name(field.s2i, 'numbers')}[_item.{field.name}]"
 
-    def address_bytes(self, field: Any, source: Source) -> str:
+    def address_bytes(self, field: BareField, source: PythonSource) -> str:
         """Of the socket address, split."""
         return f"_{field.name}"
 
     port = address_bytes
 
-    def make(self, field: ItemsField, layer: type[Packet], values: dict[str, Any], carried: tuple[Any, ...]) -> Any:
+    def make(
+        self, field: ItemsField, layer: type[Packet], values: dict[str, object], carried: tuple[object, ...]
+    ) -> Record:
         """A record of the values of all fields."""
         own = [kind.value(each, values) for each, kind in record_fields(layer)]
         return record_class(layer, field)(*own, *(carried if field.carried_by(layer) else ()))
 
-    def make_block(self, layer: type[Packet], values: dict[str, Any]) -> None:
+    def make_block(self, layer: type[Packet], values: dict[str, object]) -> None:
         """Nothing: records know what the blocks hold."""
 
     def leftover(self, trouble: BreakOff, rest: bytes) -> None:
         """Nothing: a strict reader stops at the first trouble."""
 
     def read_list(
-        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[Any, ...] = ()
-    ) -> tuple[list[Any], int]:
+        self, field: ItemsField, data: bytes, pos: int, count: int | None, carried: tuple[object, ...] = ()
+    ) -> tuple[list[Record], int]:
         """The items of ``field`` by its compiled reader."""
         return list_reader(field)(data, pos, count, *carried)
 
@@ -199,7 +202,7 @@ def _why_unwritable(item: Record, error: Exception) -> str:
     layer = LAYERS.get(type(item))
     if layer is None or layer in MESSAGE_CLASSES:
         return f"{item!r} is no item of a digest or a delta"
-    values: dict[str, Any] = {}
+    values: dict[str, FieldValue] = {}
     for field, kind in record_fields(layer):
         name = kind.name(field)
         try:

@@ -63,19 +63,32 @@ def reached(change: Change) -> int:
     return change.version if type(change) is KeyValueOp else change.max_version
 
 
-def sections(delta: Sequence[DeltaItem]) -> list[Section]:
-    """The sections of a delta. Raises ValueError where an operation stands before any Node operation."""
-    found: list[Section] = []
+def pieces(delta: Sequence[DeltaItem]) -> list[Sequence[DeltaItem]]:
+    """The operations of each section of a delta, its Node operation first.
+
+    Raises ValueError where an operation stands before any Node operation.
+    """
+    found: list[Sequence[DeltaItem]] = []
     end = len(delta)
     for place in range(end - 1, -1, -1):
-        node = delta[place]
-        if type(node) is NodeOp:
-            changes: Sequence[Any] = delta[place + 1 : end]  # a checker does not know that no Node operation is left
-            found.append(Section(node, changes, place))
+        if type(delta[place]) is NodeOp:
+            found.append(delta[place:end])
             end = place
     if end:
         raise ValueError("the delta has an operation before any Node operation: it is about no node")
     found.reverse()
+    return found
+
+
+def sections(delta: Sequence[DeltaItem]) -> list[Section]:
+    """The sections of a delta. Raises ValueError where an operation stands before any Node operation."""
+    found: list[Section] = []
+    place = 0
+    for piece in pieces(delta):
+        node: Any = piece[0]  # a checker does not know that it is a Node operation, and no other is one
+        changes: Sequence[Any] = piece[1:]
+        found.append(Section(node, changes, place))
+        place += len(piece)
     return found
 
 

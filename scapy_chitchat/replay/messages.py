@@ -47,7 +47,9 @@ NAMES_ELSEWHERE = "naming addresses that are not on this machine"
 READY_SECONDS = 0.02
 """A message is prepared while the next one is not due within this time."""
 READY_MESSAGES = 2048
+"""Messages that are prepared ahead at the most."""
 READY_BYTES = 16 * 1024 * 1024
+"""Bytes of messages above which no further one is prepared ahead."""
 
 
 class Outgoing(NamedTuple):
@@ -332,7 +334,7 @@ def kind_of(data: bytes) -> str:
 
 def nanoseconds(datagram: Datagram) -> int:
     """When it was captured, since the epoch."""
-    return int(datagram.time * 10**9 // 10**datagram.decimals)
+    return datagram.nanoseconds
 
 
 # --- channels ---

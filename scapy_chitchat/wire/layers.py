@@ -14,9 +14,7 @@ packets, the plain records, their JSON and the Wireshark dissector are all deriv
 
 from __future__ import annotations
 
-from typing import Any
-
-from scapy.fields import ConditionalField, FieldLenField, LELongField
+from scapy.fields import AnyField, ConditionalField, FieldLenField, LELongField
 from scapy.layers.inet import UDP
 from scapy.packet import Packet, bind_bottom_up, bind_layers
 
@@ -108,11 +106,12 @@ class Block(WirePacket):
 
 
 LAST_BLOCK = When("type", BlockType.NoMoreBlocks)
+"""Which block closes a stream."""
 
 
 # --- identities and digests ---
 
-CHITCHAT_ID = [
+CHITCHAT_ID: list[AnyField] = [
     FieldLenField("node_id_len", None, length_of="node_id", fmt="<H"),
     StringField("node_id", "", length_from="node_id_len"),
     LELongField("generation_id", 0),
@@ -123,6 +122,7 @@ CHITCHAT_ID = [
 """Who a node is: its name, when this run of it began, and where others reach it."""
 
 LAST_GC_VERSION_DOC = "Up to this version the node's deleted keys have been collected: nobody is told of them any more."
+"""What a last_gc_version is, wherever one stands."""
 
 CHITCHAT_ID_DOCS = {
     "node_id": "The node's name, which it keeps when it is started again.",
@@ -131,6 +131,7 @@ CHITCHAT_ID_DOCS = {
     "port": "The UDP port at which the node is reached.",
     "gossip_advertise_addr": "Where the node is reached: IP address and UDP port, as in 10.0.0.1:7280 or [::1]:7280.",
 }
+"""What the values of a node's identity are, in a sentence each."""
 
 
 class NodeDigest(WirePacket):
@@ -151,13 +152,14 @@ class NodeDigest(WirePacket):
     }
 
 
-DIGEST = [
+DIGEST: list[AnyField] = [
     ConditionalField(FieldLenField("digest_count", None, count_of="digest", fmt="<H"), V0),
     ConditionalField(
         BlocksField("digest_blocks", None, Block, holds="digest", last=LAST_BLOCK, split=split_stream), V1
     ),
     ItemsField("digest", [NodeDigest], count_from="digest_count", blocks_from="digest_blocks", most=MOST_ITEMS),
 ]
+"""How much the sender knows of each node; in V1 inside a compressed stream."""
 
 
 # --- operations and deltas ---
@@ -212,7 +214,7 @@ class SetMaxVersionOp(WirePacket):
     field_docs = {"max_version": "The highest version of the node's state."}
 
 
-DELTA = [
+DELTA: list[AnyField] = [
     BlocksField("delta_blocks", None, Block, holds="delta", last=LAST_BLOCK, split=split_stream),
     ItemsField(
         "delta",
@@ -224,6 +226,7 @@ DELTA = [
         carried=("node_id", "generation_id"),
     ),
 ]
+"""What the receiver lacks, inside a compressed stream: sections, each opened by a NodeOp."""
 
 
 # --- messages ---
@@ -249,7 +252,7 @@ class Chitchat(WirePacket):
         body.dissect(s)
         del self.fields["type"]  # it follows from the body, and goes on to do so when the body is exchanged
 
-    def __setattr__(self, attr: str, val: Any) -> None:
+    def __setattr__(self, attr: str, val: object) -> None:
         """Set an attribute; a body set as ``payload`` is told its header, as ``header / body`` does."""
         super().__setattr__(attr, val)
         if attr == "payload" and isinstance(val, Packet):
@@ -260,7 +263,7 @@ class Chitchat(WirePacket):
         """Whether this may be the answer to ``other``. Gossip has no transaction id, so it is a guess."""
         return isinstance(other, Chitchat) and (type(other.payload), type(self.payload)) in ANSWERS
 
-    def mysummary(self) -> Any:
+    def mysummary(self) -> tuple[str, list[type[Packet]]]:  # type: ignore[override]  # Scapy takes such a pair as well
         """``Chitchat V1 SynAck digest=5 delta=2 nodes/7 keys``."""
         version = self.get_field("version").i2repr(self, self.version)
         said = [version if version.startswith("V") else f"version={version}"]
@@ -285,7 +288,7 @@ class ChitchatMessage(WirePacket):
         """Whether to name this layer in a summary: behind its header it has been named already."""
         return not isinstance(self.underlayer, Chitchat)
 
-    def mysummary(self) -> Any:
+    def mysummary(self) -> str:
         """The same words as in the header's summary, for a body without one."""
         return "" if isinstance(self.underlayer, Chitchat) else f"Chitchat {self.carries()}"
 
@@ -307,7 +310,7 @@ class ChitchatMessage(WirePacket):
         return " ".join(words)
 
 
-def _count(items: Any, layer: type[Packet]) -> int:
+def _count(items: object, layer: type[Packet]) -> int:
     return sum(type(item) is layer for item in items) if isinstance(items, list) else 0
 
 
@@ -349,6 +352,7 @@ MESSAGES: dict[MessageType, type[ChitchatMessage]] = {
     MessageType.Ack: ChitchatAck,
     MessageType.BadCluster: ChitchatBadCluster,
 }
+"""The layer of the body of each type of message."""
 
 TYPE_NAMES: dict[type[Packet], str] = {layer: kind.name for kind, layer in MESSAGES.items()}
 """What the protocol calls the type of a message's layer."""

@@ -63,9 +63,9 @@ MAX_U64 = 2**64 - 1
 MAX_DATAGRAM = 65507
 """The most bytes that a message can have: 65,535 less the IPv4 and UDP headers."""
 
-NEAR_DATAGRAM_LIMIT = 60000
-"""From here on a message is close enough to the limit to say so. A node cuts its deltas to what is left beside its
-digest; a digest that does not fit any more cannot be sent at all."""
+DIGEST_NEAR_LIMIT = MAX_DATAGRAM * 9 // 10
+"""A digest of more bytes is close enough to the limit to say so. A node cuts its deltas to what is left beside its
+digest; the digest itself is never cut, and one that does not fit any more cannot be sent at all."""
 
 BLOCK_SIZE = 16384
 """A writer cuts a stream into blocks of this many bytes; the last one is shorter."""

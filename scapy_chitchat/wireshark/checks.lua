@@ -160,7 +160,11 @@ local function check_message(message)
   local out = message.delta and message.delta.trouble
   if out then
     refuse(message, out.code, out.item, out.detail)
-  elseif message.size >= NEAR_DATAGRAM_LIMIT then
-    remark(message, "near-datagram-limit", nil, "it has %d bytes", message.size)
+    return
+  end
+  local size = (message.ends.digest or HEADER_SIZE) - HEADER_SIZE
+  if size > DIGEST_NEAR_LIMIT then
+    local entries = counted(message, "digest") -- nil where streams are not decompressed
+    remark(message, "digest-near-limit", nil, "%d bytes%s", size, entries and ", entries: " .. entries or "")
   end
 end

@@ -10,21 +10,24 @@ from scapy_chitchat.described.lua import generate
 from scapy_chitchat.described.lua_model import Description
 from scapy_chitchat.records.checks import CODES
 from scapy_chitchat.wire import layers
-from scapy_chitchat.wire.protocol import NEAR_DATAGRAM_LIMIT, UDP_PORTS
+from scapy_chitchat.wire.headers import HEADER_SIZE
+from scapy_chitchat.wire.protocol import DIGEST_NEAR_LIMIT, UDP_PORTS
 from scapy_chitchat.wire.stream import decompress_block
 
 PARTS = Path(__file__).parent
 """Where the hand-written Lua is."""
 
 COMMAND = "scapy-chitchat wireshark generate"
+"""What writes the dissector."""
 
 UNSEEN = {"unusual-blocks"}
 """Findings that a dissector cannot make: this one takes a compressor."""
 
-ANSWERS = [
+ANSWERED_NUMBERS = [
     [int(kind) for kind, layer in layers.MESSAGES.items() if layer in pair]
     for pair in sorted(layers.ANSWERS, key=lambda pair: [layer.__name__ for layer in pair])
 ]
+"""Which type of message is answered by which, as numbers."""
 
 CHITCHAT = Description(
     name="Chitchat",
@@ -35,7 +38,7 @@ CHITCHAT = Description(
     written_by=f"`{COMMAND}` of scapy-chitchat {__version__}",
     parts=PARTS,
     codes={code: (known.severity, known.text) for code, known in CODES.items() if code not in UNSEEN},
-    constants={"NEAR_DATAGRAM_LIMIT": NEAR_DATAGRAM_LIMIT, "ANSWERS": ANSWERS},
+    constants={"HEADER_SIZE": HEADER_SIZE, "DIGEST_NEAR_LIMIT": DIGEST_NEAR_LIMIT, "ANSWERS": ANSWERED_NUMBERS},
     checks={
         layers.NodeDigest: ["node_id", "generation_id", "ip_version", "port"],
         layers.NodeOp: ["node_id", "node_id_len", "last_gc_version", "from_version_excluded"],
@@ -67,6 +70,7 @@ CHITCHAT = Description(
         "describe(message)",
     ],
 )
+"""What the dissector of chitchat is made from, besides the fields of the layers."""
 
 
 def dissector() -> str:

@@ -14,10 +14,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from scapy_chitchat.wire.protocol import BlockType, MessageType
 from scapy_chitchat.wireshark.chitchat import COMMAND
 
 FILE_NAME = "chitchat.lua"
+"""The dissector, as Wireshark finds it among its plugins."""
 COLOURS_NAME = "chitchat.colorfilters"
+"""The colouring rules, as Wireshark imports them."""
 MARK = COMMAND
 """What stands near the top of every file that this project writes."""
 
@@ -130,8 +133,8 @@ COLOURS = (
     ("refused by a node", "chitchat && _ws.expert.severity == error", (65535, 40000, 40000)),
     ("nodes may panic", "chitchat.non_ascii_key || chitchat.lowered_max_version", (65535, 50000, 30000)),
     ("reset", "chitchat.reset", (65535, 60000, 36000)),
-    ("BadCluster", "chitchat.type == 3", (60000, 50000, 65535)),
-    ("SynAck", "chitchat.type == 1", (52000, 62000, 65535)),
+    ("BadCluster", f"chitchat.type == {MessageType.BadCluster:d}", (60000, 50000, 65535)),
+    ("SynAck", f"chitchat.type == {MessageType.SynAck:d}", (52000, 62000, 65535)),
     ("chitchat", "chitchat", (60000, 65000, 60000)),
 )
 """Rules from the most to the least special: the first that fits gives a packet its colour."""
@@ -148,19 +151,22 @@ def colour_rules() -> str:
 FILTERS = (
     ("chitchat", "All gossip."),
     ('chitchat.cluster_id == "prod"', "The opening messages of one cluster."),
-    ("chitchat.type == 3", "A node was answered by another cluster: two clusters share addresses."),
+    (
+        f"chitchat.type == {MessageType.BadCluster:d}",
+        "A node was answered by another cluster: two clusters share addresses.",
+    ),
     ("chitchat && _ws.expert.severity == error", "Messages that a node refuses."),
     ("chitchat.version_order || chitchat.duplicate_node || chitchat.no_node", "Deltas that a node refuses as a whole."),
     ("chitchat.reset", "A reader drops its copy of a node and starts over."),
     ("chitchat.non_ascii_key || chitchat.lowered_max_version", "What makes nodes up to 0.13 panic."),
-    ("chitchat.near_datagram_limit", "Digests that soon fit no datagram any more."),
+    ("chitchat.digest_near_limit", "Digests that soon fit no datagram any more."),
     ('chitchat.node_digest.node_id == "indexer-0"', "Who speaks of this node in a digest."),
     ('chitchat.key_value_op.key == "leader"', "Every change of this key, inside compressed deltas as well."),
     ("chitchat.key_value_op.status != 0", "Deleted keys."),
     ("chitchat.set_max_version_op", "Nodes whose keys are all gone."),
     ("chitchat.response_time > 0.1", "Slow answers."),
-    ("chitchat.type == 0 && !chitchat.response_in", "Unanswered Syns (tshark: with -2)."),
-    ("chitchat.block.type == 1", "Messages with compressed blocks."),
+    (f"chitchat.type == {MessageType.Syn:d} && !chitchat.response_in", "Unanswered Syns (tshark: with -2)."),
+    (f"chitchat.block.type == {BlockType.Compressed:d}", "Messages with compressed blocks."),
 )
 """Display filters worth knowing, and what each shows."""
 

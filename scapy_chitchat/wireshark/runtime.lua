@@ -142,14 +142,15 @@ end
 -- Findings
 ---------------------------------------------------------------------------------------------------------------------------
 
--- EXPERTS (generated): the ProtoExpert and the text of each finding code.
+-- EXPERTS (generated): the ProtoExpert of each finding code.
 
--- Puts a finding on an item of the tree.
+-- Puts a finding on an item of the tree. What is special about this one stands below it: Wireshark groups by text.
 local function report(message, code, item, detail)
-  local finding = EXPERTS[code]
-  local text = detail and finding.text .. " Here: " .. detail .. "." or finding.text
   local on = item or message.root
-  on:add_proto_expert_info(finding.expert, text)
+  on:add_proto_expert_info(EXPERTS[code].expert)
+  if detail then
+    on:add(F.finding_detail, detail):set_generated(true)
+  end
 end
 
 -- What makes a node refuse the message. Only the first thing counts: a node stops there.
@@ -436,6 +437,9 @@ local function read_items(reader, list, count)
   if not done then
     error(trouble, 0)
   end
+  if not reader.stream then
+    message.ends[list.name] = reader.at
+  end
 end
 
 -- How many items of a list, or of one kind in it, were read; nil when the list was not read at all.
@@ -462,10 +466,10 @@ local function read_message(read, tvb, pinfo, tree)
   local size = tvb:len()
   local captured_short = tvb:reported_len() > size
   local message = {
-    bytes = size > 0 and tvb:raw(0, size) or "", size = size, pinfo = pinfo,
+    bytes = size > 0 and tvb:raw(0, size) or "", pinfo = pinfo,
     cut = captured_short or pinfo.in_error_pkt, -- an ICMP error quotes the start of what it is about
     root = tree:add(PROTOCOL, tvb:range(0, size)), parent = tree, visible = tree.visible,
-    values = {}, tallies = {}, remarks = {}, budget = MOST_TREE_ITEMS,
+    values = {}, tallies = {}, ends = {}, remarks = {}, budget = MOST_TREE_ITEMS,
   }
   local reader = {
     message = message, bytes = message.bytes, tvb = tvb, at = 0, stop = size, tree = message.root, values = message.values,
@@ -476,7 +480,7 @@ local function read_message(read, tvb, pinfo, tree)
     show_rest(reader)
   elseif reader.at < size then
     local rest = add(message.root, F.trailing_data, tvb(reader.at, size - reader.at))
-    remark(message, "trailing-bytes", rest, "there are %d", size - reader.at)
+    remark(message, "trailing-bytes", rest, "bytes: %d", size - reader.at)
   end
   if captured_short and message.trouble ~= "cut" then
     report(message, "cut", nil, format("%d bytes were captured", size))

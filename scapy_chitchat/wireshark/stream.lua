@@ -140,5 +140,6 @@ local function read_blocks(reader, blocks)
     end
     error(trouble, 0)
   end
+  reader.message.ends[held.list.name] = reader.at
   return held
 end

@@ -203,6 +203,7 @@ def test_a_message_cut_by_the_snap_length_is_said_to_be_cut() -> None:
     assert found.values()["type"] == "Syn"
     assert found.values()["digest"], "the entries before the cut are shown"
     assert b'"type":"Syn"' in found.as_json()
+    assert repr(found) == "<CapturedMessage Syn V0, 10.0.0.1:7280 > 10.0.0.2:7281, 272 bytes, frame 1, cut>"
 
 
 @pytest.mark.parametrize("kept", [0, 2, 3, 4, 5, 30])
@@ -221,6 +222,8 @@ def test_what_a_cut_left_may_still_be_wrong() -> None:
     data = pcap([], 101) + struct.pack("<IIII", 1, 2, 40, len(whole)) + whole[:40]
     (found,) = read_messages(io.BytesIO(data), ports=[7280])
     assert [each.code for each in found.findings] == ["cut", "bad-magic"]
+    assert repr(found).startswith("<CapturedMessage no message, ")
+    assert repr(found).endswith(" 12 bytes, frame 1, refused: bad-magic>")
 
 
 def test_our_own_limit_is_not_said_to_be_a_nodes_refusal() -> None:

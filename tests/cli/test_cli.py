@@ -185,6 +185,38 @@ def test_a_key_and_a_node_are_looked_for_in_one_section() -> None:
     assert run("read", "--key", "y", "--node", "a", path).stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--node", "x"], "--node x: node ids here are node-0, node-1, node-2"),
+        (["--type", "badcluster"], "--type BadCluster: types here are Ack, Syn, SynAck"),
+        (["--cluster", "x"], "--cluster x: cluster_ids here are prod"),
+        (["--findings"], "--findings: 0 of them with findings"),
+        (
+            ["--node", "x", "--key", "k"],
+            "--node x --key k: node ids here are node-0, node-1, node-2; there are no keys of x here",
+        ),
+        (["--node", "*"], None),
+    ],
+)
+def test_filters_that_nothing_passes_are_explained(options: list[str], line: str | None) -> None:
+    done = run("read", *options, THREE)
+    assert done.returncode == 0
+    assert bool(done.stdout) == (line is None)
+    assert done.stderr == ("" if line is None else f"scapy-chitchat: 0 of 564 messages pass {line}\n")
+
+
+def test_of_many_names_a_few_are_listed(tmp_path: Path) -> None:
+    path = tmp_path / "many.pcap"
+    frame = IP() / UDP(sport=7280, dport=7280) / Chitchat()
+    entries = [NodeDigest(node_id=f"n{index}\x1b" + "x" * 100) for index in range(9)]
+    wrpcap(str(path), [frame / ChitchatSyn(digest=entries[:8]), frame / ChitchatSyn(digest=entries)])
+    said = run("read", "--node", "x", path).stderr
+    assert said.startswith("scapy-chitchat: 0 of 2 messages pass --node x: node ids here are n0")
+    assert (said.count(", n"), said.count("x…"), said.endswith(" …\n")) == (7, 8, True)
+    assert "\x1b" not in said
+
+
 def test_what_was_lost_is_said_at_the_end_whatever_is_asked_for() -> None:
     done = run("read", "--json", FAULTS / "port-filtered-first-fragments.pcap")
     assert done.returncode == 0
@@ -266,7 +298,7 @@ def test_a_refused_message_shows_what_was_read_and_why(tmp_path: Path) -> None:
     path = strange_capture(tmp_path / "strange.pcap")
     refused = json.loads(run("read", "--json", path).stdout.splitlines()[2])
     assert refused["error"]["code"] == "string-short"
-    assert list(refused["error"]) == ["code", "offset", "text"]
+    assert list(refused["error"]) == ["code", "offset", "text", "detail"]
     assert refused["type"] == "Syn"
     assert [each["code"] for each in refused["findings"]] == ["string-short"]
     assert len(run("read", "--findings", path).stdout.splitlines()) == 2

@@ -38,6 +38,8 @@ TWO_MEANINGS = {
     "-n": "how many cases; how many tries",
     "--findings": "messages with findings; the folder of the fuzzer's",
     "--cluster": "a filter; another name of --cluster-id",
+    "--from": "who sent it; a moment of timeline; who sent what is replayed",
+    "--to": "who gets it; the node to speak to; a moment of timeline",
     "-o": "a folder for findings; a file for the dissector",
     "--tries": "Syns of a probe; tries of a case",
     "--rate": "evenly so many; at most so many",

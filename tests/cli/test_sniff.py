@@ -22,7 +22,7 @@ from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeD
 from scapy_chitchat.capture import CaptureError
 from scapy_chitchat.capture.live import Interface
 from scapy_chitchat.cli import sniff as command
-from scapy_chitchat.cli.common import Failure
+from scapy_chitchat.cli.common import CommandFailed
 from scapy_chitchat.cli.options import MessageOptions
 from tests import live
 from tests.live import SNIFF, sniffing
@@ -206,7 +206,7 @@ def test_the_remedy_is_one_that_is_there(
     monkeypatch.setattr(command, "Interface", refuse)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name in there else None)
     monkeypatch.setattr(command, "_may_capture", lambda _: privileged)
-    with pytest.raises(Failure, match="CAP_NET_RAW") as caught:
+    with pytest.raises(CommandFailed, match="CAP_NET_RAW") as caught:
         command.sniff(command.Capture("eth9"), MessageOptions())
     assert remedy in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -14,6 +14,7 @@ from scapy_chitchat.fuzz.building import ack, entry, section, syn_ack
 from scapy_chitchat.fuzz.draw import PEOPLE
 from scapy_chitchat.fuzz.narrow import Narrower, fewest
 from scapy_chitchat.records.classes import KeyValueOp, SetMaxVersionOp
+from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 
 
@@ -22,18 +23,17 @@ def lowers(messages: tuple[bytes, ...]) -> bool:
     known = set()
     for data in messages:
         try:
-            message: Any = decode(data)
+            message = decode(data)
         except DecodeError:
             continue
-        known |= {each.node_id for each in getattr(message, "digest", ())}
-        highest = 0
-        for op in getattr(message, "delta", ()):
-            if hasattr(op, "node_id"):
-                of, highest = op.node_id, 0
-            elif hasattr(op, "key"):
-                highest = op.version
-            elif of in known and op.max_version < highest:
-                return True
+        known |= {each.node_id for each in digest_of(message)}
+        for each in sections(delta_of(message)):
+            highest = 0
+            for op in each.changes:
+                if isinstance(op, KeyValueOp):
+                    highest = op.version
+                elif each.node.node_id in known and op.max_version < highest:
+                    return True
     return False
 
 

@@ -165,6 +165,8 @@ class Judge:
         # what was sent just before it spoke may have waited in its socket
         delivered = self._whole.delivered(observer, subject, now) > said - EDGE
         shown = None if replica is None else replica.max_version
+        if (replica is None or replica.presumed) and (observer, subject) not in self._traffic.named:
+            return "its digests do not name it"
         if shown is None:
             return "heard of after its last statement" if delivered else UNEXPLAINED
         if observer == subject and shown < held.max_version:

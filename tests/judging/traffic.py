@@ -36,6 +36,8 @@ class Traffic:
         self._digests: dict[Run, list[float]] = defaultdict(list)
         self.contents: dict[Run, set[int]] = defaultdict(set)
         """The versions of each subject whose key-values somebody sent."""
+        self.named: set[tuple[Run, Run]] = set()
+        """Who named whom in a digest."""
         self._tenants = _tenants(truth)
         for message in messages:
             if message.message is not None:
@@ -44,10 +46,12 @@ class Traffic:
     def _read(self, captured: CapturedMessage, message: Message) -> None:
         time = time_of(captured)
         receiver = self._tenant(captured.destination, time)
-        if digest_of(message):
+        digest = digest_of(message)
+        if digest:
             sender = self._tenant(captured.source, time)
             if sender:
                 self._statements[sender].append(time)
+                self.named.update((sender, id_of(entry)) for entry in digest)
             if receiver:
                 self._digests[receiver].append(time)
         for section in sections(delta_of(message)):

@@ -89,9 +89,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--module", action="append", default=[], help="a module or a room, as records/checks or replay")
     parser.add_argument("--count", type=int, help="how many mutants, drawn from all; without it all of them")
-    parser.add_argument(
-        "--seconds", type=float, default=float("inf"), help="after which no further one is tried, from the first on"
-    )
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no further one is begun")
     parser.add_argument("--seed", type=int, default=1, help="for drawing them")
     parser.add_argument("--workers", type=int, default=1, help="how many are tried at a time")
     parser.add_argument("--list", action="store_true", help="only list them")

@@ -323,3 +323,19 @@ def test_who_is_alive_who_is_silent_and_who_a_ghost() -> None:
 def seen_alive(answer: Answer) -> Answer | None:
     """The answer, once the restarted node was seen to move; a starved machine may take longer."""
     return answer if [each.state for each in answer.members].count("alive") == 2 else None
+
+
+def test_tables_end_at_a_limit_and_say_so() -> None:
+    values = {"short": "v", "long": "Q" * 5000, "other": "x"}
+    with running({"version": "0.13", "node_id": "n", "keys": values}) as nodes:
+        asked = [*COMMAND, "probe", nodes.address["n"], "--cluster", "test", "--watch", "0"]
+        cut = subprocess.run([*asked, "--limit", "2"], capture_output=True, text=True)
+        whole = subprocess.run([*asked, "--limit", "0"], capture_output=True, text=True)
+        none = subprocess.run([*asked, "--key", "nothing*"], capture_output=True, text=True)
+    assert "1 member, 3 keys" in cut.stdout
+    assert "and 1 more key: --limit 0 shows all" in cut.stdout
+    assert "Q" * 201 not in "".join(cut.stdout.split())
+    assert "more key" not in whole.stdout
+    assert whole.stdout.count("Q") == 5000
+    assert (none.returncode, none.stderr.count("\n")) == (0, 1)
+    assert "nothing that it told matches" in none.stderr

@@ -467,7 +467,8 @@ def test_what_comes_is_not_taken_apart_into_layers() -> None:
         listening: Any = opened
         asking.sendto(SYN, listening.ins.getsockname())
         received = listening.recv()
-    given = ChitchatNode_am.sniff_options["session"]().process(received)
+    session: Any = ChitchatNode_am.sniff_options["session"]
+    given = session().process(received)
     assert given is not None
     assert Chitchat not in received
     assert Chitchat not in given

@@ -128,11 +128,15 @@ def test_what_we_build_is_read_as_meant_and_written_alike(node: str, version: in
 
 def as_meant(packet: Any) -> list[dict[str, Any]]:
     """The key-values that a packet was made with, as in JSON."""
-    return [
-        {"op": "KeyValue", "key": op.key, "value": op.value, "version": op.version, "status": shown_status(op)}
-        for op in getattr(packet.payload, "delta", None) or []
-        if isinstance(op, KeyValueOp)
-    ]
+    meant = []
+    whose: dict[str, Any] = {}
+    for op in getattr(packet.payload, "delta", None) or []:
+        if isinstance(op, NodeOp):
+            whose = {"node_id": op.node_id, "generation_id": op.generation_id}
+        elif isinstance(op, KeyValueOp):
+            own = {"op": "KeyValue", "key": op.key, "value": op.value, "version": op.version}
+            meant.append({**own, "status": shown_status(op), **whose})
+    return meant
 
 
 def shown_status(op: Any) -> str:

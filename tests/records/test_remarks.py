@@ -3,10 +3,27 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
+from typing import Any
 
-from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, SetMaxVersionOp, findings
-from scapy_chitchat.wire.protocol import NEAR_DATAGRAM_LIMIT
+import pytest
+from scapy.packet import Packet
+
+from scapy_chitchat import (
+    Block,
+    Chitchat,
+    ChitchatAck,
+    ChitchatSyn,
+    ChitchatSynAck,
+    KeyValueOp,
+    NodeDigest,
+    NodeOp,
+    SetMaxVersionOp,
+    findings,
+    read_messages,
+)
+from scapy_chitchat.wire.protocol import BLOCK_SIZE
+from tests.support import PCAPS
 
 NODE = NodeOp(node_id="n")
 
@@ -31,13 +48,54 @@ def test_only_a_section_from_zero_behind_collection_is_a_reset(collected: int, s
     assert codes_of(NodeOp(node_id="n", last_gc_version=collected, from_version_excluded=since)) == found
 
 
-@pytest.mark.parametrize(("size", "found"), [(-1, []), (0, ["near-datagram-limit"]), (1, ["near-datagram-limit"])])
-def test_the_datagram_limit_is_near_from_60000_bytes_on(size: int, found: list[str]) -> None:
-    empty = len(bytes(Chitchat() / ChitchatSyn(digest=[NodeDigest(node_id="")])))
-    name = "x" * (NEAR_DATAGRAM_LIMIT - empty + size)
-    data = bytes(Chitchat() / ChitchatSyn(digest=[NodeDigest(node_id=name)]))
-    assert len(data) == 60_000 + size
-    assert [each.code for each in findings(data)] == found
+NEAR = ["digest-near-limit"]
+JUST_BELOW, JUST_ABOVE = 58_956, 58_957
+"""9 tenths of the 65,507 bytes that a datagram holds, and one more."""
+
+
+def digest_in_v0(size: int) -> dict[str, Any]:
+    """The fields of a digest of so many bytes, its count among them."""
+    empty = len(bytes(NodeDigest(node_id="")))
+    return {"digest": [NodeDigest(node_id="x" * (size - 2 - empty))]}
+
+
+def digest_in_v1(size: int) -> dict[str, Any]:
+    """The fields of a digest of so many bytes in blocks that are not compressed."""
+    blocks = -(-size // (BLOCK_SIZE + 3))
+    name = "x" * (size - 1 - 3 * blocks - len(bytes(NodeDigest(node_id=""))))
+    held = bytes(NodeDigest(node_id=name))
+    pieces = [held[at : at + BLOCK_SIZE] for at in range(0, len(held), BLOCK_SIZE)]
+    return {"digest_blocks": [*(Block(type=2, data=piece) for piece in pieces), Block(type=0)]}
+
+
+@pytest.mark.parametrize(("size", "found"), [(JUST_BELOW, []), (JUST_ABOVE, NEAR)])
+@pytest.mark.parametrize(("version", "fields"), [(0, digest_in_v0), (1, digest_in_v1)])
+@pytest.mark.parametrize("kind", [ChitchatSyn, ChitchatSynAck])
+def test_a_digest_is_near_the_limit_above_9_tenths_of_a_datagram(
+    kind: type[Packet], version: int, fields: Callable[[int], dict[str, Any]], size: int, found: list[str]
+) -> None:
+    data = bytes(Chitchat(version=version) / kind(**fields(size)))
+    assert len(data) == 4 + size + (2 if kind is ChitchatSyn else 1), "a header, and an empty cluster_id or delta"
+    near = [each for each in findings(data) if each.code == "digest-near-limit"]
+    assert [each.code for each in near] == found
+    assert [f"{size:,} bytes, entries: 1" in str(each) for each in near] == [True] * len(found)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_what_else_fills_a_datagram_is_not_near_the_limit(version: int) -> None:
+    values = [KeyValueOp(key=f"k{index}", value="v" * 16000, version=index + 1) for index in range(4)]
+    delta = [*(Block(type=2, data=bytes(op)) for op in [NODE, *values]), Block(type=0)]
+    answer = bytes(Chitchat(version=version) / ChitchatSynAck(digest=[NodeDigest(node_id="n")], delta_blocks=delta))
+    syn = bytes(Chitchat(version=version) / ChitchatSyn(cluster_id="c" * 64_000))
+    assert JUST_ABOVE < len(answer) < 65_507
+    for data in (answer, syn, syn[: -64_000 - 2] + bytes(64_000)):
+        assert NEAR[0] not in [each.code for each in findings(data)]
+
+
+def test_nodes_that_fill_their_deltas_are_healthy() -> None:
+    messages = list(read_messages(PCAPS / "v0-large-fragmented.pcap.gz"))
+    assert sum(len(each.data) > JUST_ABOVE for each in messages) == 10
+    assert {code.code for each in messages for code in each.findings} == set()
 
 
 LOWERED = ["lowered-max-version"]

@@ -19,6 +19,8 @@ import pytest
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, decode, read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.net.packets import Endpoints, ip_packets
+from scapy_chitchat.records.classes import KeyValueOp
+from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from scapy_chitchat.replay.channels import ToNode
 from scapy_chitchat.replay.messages import Choice, Messages, Outgoing, Pace, Tally, play
 from scapy_chitchat.replay.reach import named, stays_here
@@ -110,14 +112,13 @@ def carried(capture: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """By node_id and address: the last value of each key that deltas carry; all members that digests name."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for captured in read_messages(capture):
-        message: Any = captured.message
-        for entry in getattr(message, "digest", ()):
+        for entry in digest_of(captured.message):
             found.setdefault((entry.node_id, entry.gossip_advertise_addr), {})
-        for op in getattr(message, "delta", ()):
-            if hasattr(op, "gossip_advertise_addr"):
-                section = found[op.node_id, op.gossip_advertise_addr]
-            elif hasattr(op, "key") and section.get(op.key, ("", 0))[1] < op.version:
-                section[op.key] = (op.value, op.version, op.status)
+        for section in sections(delta_of(captured.message)):
+            held = found[section.node.node_id, section.node.gossip_advertise_addr]
+            for op in section.changes:
+                if isinstance(op, KeyValueOp) and held.get(op.key, ("", 0))[1] < op.version:
+                    held[op.key] = (op.value, op.version, op.status)
     return found
 
 
@@ -497,11 +498,14 @@ def test_a_stopped_replay_says_what_it_sent(sink: Sink, stop: signal.Signals) ->
     command = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "replay"]
     options = ["--to", sink.text, "--loop", "0", "--rate", "500", str(THREE)]
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    sink.socket.settimeout(PATIENCE)
-    for _ in range(20):
-        sink.socket.recv(65536)
-    process.send_signal(stop)
-    out, _ = process.communicate(timeout=PATIENCE)
+    try:
+        sink.socket.settimeout(PATIENCE)
+        for _ in range(20):
+            sink.socket.recv(65536)
+        process.send_signal(stop)
+        out, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert out.startswith("sent ")
 

@@ -156,7 +156,7 @@ def tshark_leaves(tree: list[Any]) -> Iterator[Leaf]:
             continue
         elif isinstance(value, list) and value and _is_branch(value):
             yield from tshark_leaves(value)
-        elif ".response_" not in name:
+        elif ".response_" not in name and ".finding." not in name:
             if raw.get(name):
                 yield name, raw[name]
             raw = {}

@@ -159,9 +159,9 @@ def test_nothing_is_raised_below_udp_with_debug_dissector(data: bytes) -> None:
 @given(ANY)
 def test_a_stream_is_kept_with_the_bytes_of_its_items(data: bytes) -> None:
     body = Chitchat(data).payload
-    for field in body.fields_desc:
-        if isinstance(inner(field), BlocksField) and field.name in (getattr(body, "off_wire", None) or ()):
-            assert body.off_wire[field.name][1] == inner(field).measure(body)
+    for field in map(inner, body.fields_desc):
+        if isinstance(field, BlocksField) and field.name in (getattr(body, "as_read", None) or ()):
+            assert body.as_read[field.name][1] == field.measure(body)
 
 
 class CarefulSink(PacketSink):

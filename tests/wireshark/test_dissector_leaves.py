@@ -59,9 +59,9 @@ def test_leaves_tile_the_message_and_its_streams(tshark: Tshark, capture: Path) 
 
 
 def _lists_in_blocks(body: Packet) -> Iterator[str]:
-    for field in body.fields_desc:
-        if isinstance(inner(field), BlocksField) and body.getfieldval(field.name) is not None:
-            yield inner(field).holds
+    for field in map(inner, body.fields_desc):
+        if isinstance(field, BlocksField) and body.getfieldval(field.name) is not None:
+            yield field.holds
 
 
 def streams(body: Packet) -> Iterator[bytes]:

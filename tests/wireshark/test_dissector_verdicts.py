@@ -16,6 +16,7 @@ from scapy_chitchat import (
     ChitchatAck,
     ChitchatBadCluster,
     ChitchatSyn,
+    ChitchatSynAck,
     KeyValueOp,
     NodeDigest,
     NodeOp,
@@ -120,7 +121,8 @@ def special_messages() -> dict[str, bytes]:
         ),
         "NUL": bytes(Chitchat() / ChitchatAck(delta=[node, KeyValueOp(key="\0", value="a\0b\nc\x1b[2J\u202e")])),
         "trailing": bytes(Chitchat() / ChitchatBadCluster()) + b"more",
-        "near limit": bytes(Chitchat() / ChitchatBadCluster()) + bytes(60000),
+        "large with little digest": bytes(Chitchat() / ChitchatBadCluster()) + bytes(60000),
+        **digests_around_the_limit(),
         "surrogate": bytes(Chitchat() / ChitchatSyn(cluster_id="\udced\udca0\udc80")),
         "overlong": bytes(Chitchat() / ChitchatSyn(cluster_id="\udcc0\udc80")),
         "too many": bytes(Chitchat() / ChitchatSyn(digest_count=65535, digest=entries)),
@@ -130,9 +132,47 @@ def special_messages() -> dict[str, bytes]:
     }
 
 
+def digests_around_the_limit() -> dict[str, bytes]:
+    """Digests of 58,956 and 58,957 bytes, in V0, and in V1 with an odd last block."""
+    messages = {}
+    for size in (58_956, 58_957):
+        name = "x" * (size - 2 - len(bytes(NodeDigest(node_id=""))))
+        messages[f"V0, {size}"] = bytes(Chitchat() / ChitchatSyn(digest=[NodeDigest(node_id=name)]))
+        entry = bytes(NodeDigest(node_id=name[: -3 * 4 + 1]))
+        pieces = [entry[at : at + 16384] for at in range(0, len(entry), 16384)]
+        blocks = [*(Block(type=2, data=piece) for piece in pieces), Block(type=0)]
+        messages[f"V1, {size}"] = bytes(Chitchat(version=1) / ChitchatSynAck(digest_blocks=blocks))
+    return messages
+
+
+def test_the_digests_around_the_limit_are_on_both_sides_of_it() -> None:
+    codes = {name: [each.code for each in findings(data)] for name, data in digests_around_the_limit().items()}
+    near = {name for name, found in codes.items() if "digest-near-limit" in found}
+    assert near == {name for name in codes if name.endswith("58957")}
+
+
 @every_tshark
 def test_findings_that_few_messages_have(tshark: Tshark, tmp_path: Path) -> None:
     check(tshark, tmp_path / "special.pcap", list(special_messages().values()))
+
+
+@every_tshark
+def test_texts_are_the_same_for_every_message_and_details_stand_in_a_field(tshark: Tshark, tmp_path: Path) -> None:
+    messages = list(special_messages().values())
+    capture = write_capture(tmp_path / "special.pcap", messages)
+    fields = ("-e", "_ws.expert.message", "-e", "chitchat.finding.detail")
+    lines = tshark.run(capture, "-T", "fields", "-E", "aggregator=|", *fields).split("\n")
+    details = 0
+    for data, line in zip(messages, lines, strict=False):
+        seen = [each for each in findings(data, limit=LIMIT) if each.code not in UNSEEN]
+        texts, shown = (cell.split("|") if cell else [] for cell in line.split("\t"))
+        ours = [
+            text for text in texts if text != "Trailing stray characters"
+        ]  # Wireshark's own word on a NUL in a text
+        assert sorted(ours) == sorted(each.text for each in seen)
+        assert len(shown) == len([each for each in seen if each.detail])
+        details += len(shown)
+    assert details >= 20
 
 
 @every_tshark

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scapy_chitchat.cli.application import application
-from scapy_chitchat.cli.common import Failure
+from scapy_chitchat.cli.common import CommandFailed
 from scapy_chitchat.wireshark import install as setup
 from tests.support import ROOT
 from tests.support.tsharks import DISSECTOR, NOBODY, Tshark, every_tshark_in_a_folder
@@ -64,7 +64,7 @@ def test_a_file_of_somebody_else_stays(tmp_path: Path) -> None:
     target = tmp_path / "chitchat.lua"
     target.write_text("-- mine")
     for command in ("install", "uninstall"):
-        with pytest.raises(Failure, match="--force"):
+        with pytest.raises(CommandFailed, match="--force"):
             run(command, "--folder", str(tmp_path))
         assert target.read_text() == "-- mine"
     run("install", "--folder", str(tmp_path), "--force")
@@ -80,7 +80,7 @@ def test_an_older_version_of_ours_is_replaced(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Failure, match="file"):
+    with pytest.raises(CommandFailed, match="file"):
         run("install", "--folder", str(tmp_path / "file"))
 
 
@@ -89,7 +89,7 @@ def test_without_tshark_the_rule_of_the_platform_holds(home: Path, monkeypatch: 
     assert setup.folders().personal == home / ".local/lib/wireshark/plugins"
     assert "no tshark" in run("where")
     assert "Help, About" in run("install")
-    with pytest.raises(Failure, match="--folder"):
+    with pytest.raises(CommandFailed, match="--folder"):
         run("install", "--global")
 
 

@@ -41,7 +41,7 @@ function* leaves(node, sources) {
   if (node.label.includes("Lua Error")) {
     throw new Error(node.label);
   }
-  const children = each(node.tree).filter((child) => !child.filter.startsWith("_ws.")); // without expert infos
+  const children = each(node.tree).filter((child) => !/^_ws\.|\.finding\./.test(child.filter)); // without expert infos
   if (children.length) {
     for (const child of children) {
       yield* leaves(child, sources);

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from scapy_chitchat.capture import CaptureError, read_messages
-from scapy_chitchat.cli.common import MOST, Failure, hush_scapy
+from scapy_chitchat.cli.common import MOST, CommandFailed, hush_scapy
 from scapy_chitchat.cli.options import CLUSTER_ID, TO, AllowRemote
 from scapy_chitchat.cli.status import stop_cleanly, target_address
 from scapy_chitchat.fuzz import STRATEGIES, Context
@@ -73,13 +73,13 @@ class Making:
     cluster_id: Annotated[str | None, CLUSTER_ID] = None
 
     def context(self, receiver: str = "") -> Context:
-        """What cases are made of. Raises BadParameter for a bad id of the receiver, and Failure for a bad capture."""
+        """What cases are made of. Raises BadParameter for a bad receiver, and CommandFailed for a bad capture."""
         hush_scapy()
         known = Context()
         try:
             captured = tuple(each.data for each in read_messages(self.captures)) if self.captures else ()
         except CaptureError as error:
-            raise Failure(str(error)) from None
+            raise CommandFailed(str(error)) from None
         own = known.receiver
         if receiver:
             try:
@@ -100,13 +100,13 @@ class Again:
     allow_remote: AllowRemote = False
 
     def opened(self, folder: str, patience: float = PATIENCE) -> tuple[CampaignFinding, Target]:
-        """The finding in a folder, and its target. Raises Failure where there is none in it."""
+        """The finding in a folder, and its target. Raises CommandFailed where there is none in it."""
         hush_scapy()
         stop_cleanly()
         try:
             finding = read_finding(Path(folder))
         except ValueError as error:
-            raise Failure(str(error)) from None
+            raise CommandFailed(str(error)) from None
         command = finding.spawn if self.spawn is None else self.spawn
         address = target_address(self.to or finding.to, self.allow_remote)
         return finding, Target(address, command, finding.cluster_id if not self.to else None, patience)

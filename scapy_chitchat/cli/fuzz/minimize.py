@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from scapy_chitchat.cli.common import INTERRUPTED, MOST, Failure, counted
+from scapy_chitchat.cli.common import INTERRUPTED, MOST, CommandFailed, counted
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.fuzz.making import Again, FindingFolder
 from scapy_chitchat.cli.status import StatusLine
@@ -29,7 +29,7 @@ def minimize(
     finding, target = again.opened(folder)
     if not target.command:
         target.close()
-        raise Failure("to narrow a case, each try needs a fresh target: say how to start one with --spawn")
+        raise CommandFailed("to narrow a case, each try needs a fresh target: say how to start one with --spawn")
     before = _size(finding)
     doing = ""
     status = StatusLine(lambda: printable(doing))
@@ -45,7 +45,7 @@ def minimize(
         narrow_finding(finding, target, (), seconds, tell)
         finding.spawn, finding.to = target.command, place_of(target.address)
     except TargetDownError as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
     except KeyboardInterrupt:
         code = INTERRUPTED
     finally:

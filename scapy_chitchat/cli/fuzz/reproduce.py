@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, MOST, Failure, counted
+from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, MOST, CommandFailed, counted
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.fuzz.making import PATIENCE, Again, FindingFolder, Patience
 from scapy_chitchat.fuzz.target import TargetDownError
@@ -36,7 +36,7 @@ def reproduce(
             what = "lives" if failure is None else printable(failure.symptom[:120])
             print(f"{number} of {tries}: {what}{'' if same or failure is None else ', which is another failure'}")
     except TargetDownError as error:
-        raise Failure(str(error)) from None
+        raise CommandFailed(str(error)) from None
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:

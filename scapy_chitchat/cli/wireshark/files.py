@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from scapy_chitchat.cli.common import Failure
+from scapy_chitchat.cli.common import CommandFailed
 from scapy_chitchat.wireshark.install import Folders, NotOursError, write
 
 Force = Annotated[bool, typer.Option("--force", help="Even where the file is not one of ours.")]
@@ -27,26 +27,28 @@ class Place:
 
 
 def plugin_folder(found: Folders, place: Place) -> Path:
-    """The folder that is meant. Raises Failure where it is not known."""
+    """The folder that is meant. Raises CommandFailed where it is not known."""
     if place.folder is not None:
         return place.folder
     if not place.everyone:
         return found.personal
     if found.everyone is None:
-        raise Failure("only tshark knows the folder for all users, and there is none on PATH; name it with --folder")
+        raise CommandFailed(
+            "only tshark knows the folder for all users, and there is none on PATH; name it with --folder"
+        )
     return found.everyone
 
 
 def write_ours(path: Path, text: str, force: bool) -> str:
-    """Write one of our files; gives the word for what was done. Raises Failure for a file of somebody else."""
+    """Write one of our files; gives the word for what was done. Raises CommandFailed for a file of somebody else."""
     try:
         return write(path, text, force=force)
     except NotOursError as error:
         raise not_ours(error) from None
     except OSError as error:
-        raise Failure(f"{error.filename or path}: {error.strerror}") from None
+        raise CommandFailed(f"{error.filename or path}: {error.strerror}") from None
 
 
-def not_ours(error: Exception) -> Failure:
+def not_ours(error: Exception) -> CommandFailed:
     """What to say of a file that somebody else wrote."""
-    return Failure(f"{error} was not written by scapy-chitchat; move it away, or insist with --force")
+    return CommandFailed(f"{error} was not written by scapy-chitchat; move it away, or insist with --force")

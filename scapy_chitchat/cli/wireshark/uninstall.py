@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from scapy_chitchat.cli.common import Failure
+from scapy_chitchat.cli.common import CommandFailed
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.wireshark.files import Force, Place, not_ours, plugin_folder
 from scapy_chitchat.wireshark import install as setup
@@ -21,7 +21,7 @@ def uninstall(place: Place, force: Force = False) -> None:
         except setup.NotOursError as error:
             raise not_ours(error) from None
         except OSError as error:
-            raise Failure(f"{path}: {error.strerror}") from None
+            raise CommandFailed(f"{path}: {error.strerror}") from None
     print("\n".join(f"{path} removed" for path in removed) or f"nothing to remove: there is no {paths[0]}")
 
 
