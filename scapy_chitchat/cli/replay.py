@@ -98,7 +98,10 @@ class When:
     rate: Annotated[
         float | None, typer.Option("--rate", metavar="N", min=0.001, max=MOST, help="N messages a second, evenly.")
     ] = None
-    asap: Annotated[bool, typer.Option("--asap", help="As fast as it goes.")] = False
+    asap: Annotated[bool, typer.Option("--asap", help="As fast as the node takes them.")] = False
+    no_window: Annotated[
+        bool, typer.Option("--no-window", help="With --asap: a flood, whether or not the node has room for it.")
+    ] = False
     max_gap: Annotated[
         float | None,
         typer.Option("--max-gap", metavar="SECONDS", min=0, max=MOST, help="Wait no longer for the next message."),
@@ -111,6 +114,8 @@ class When:
         """Raises BadParameter where more than one pace is asked for."""
         if (self.speed != 1.0) + bool(self.rate) + self.asap > 1:
             raise typer.BadParameter("choose one of --speed, --rate and --asap")
+        if self.no_window and not self.asap:
+            raise typer.BadParameter("--no-window goes with --asap")
         if self.max_gap is not None and (self.rate or self.asap):
             raise typer.BadParameter("--max-gap is for the pauses of the capture; --rate and --asap have none of them")
 
@@ -212,7 +217,7 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
         stays_here=not (where.write or where.allow_remote),
     )
     tally = messages.tally
-    channel = _channel(where, target, rewriting, tally, answers)
+    channel = _channel(where, target, rewriting, tally, answers, window=when.asap and not when.no_window)
     started = time.perf_counter()
     status = StatusLine(lambda: _progress(tally, time.perf_counter() - started))
     code = 0
@@ -242,11 +247,13 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
 _KEPT_BACK = "a node gossips to these; --to-loopback or --map-addr changes them, --allow-remote sends them as they are"
 
 
-def _channel(where: Where, target: Address | None, rewriting: Rewriting, tally: Tally, answers: Answers) -> Channel:
+def _channel(
+    where: Where, target: Address | None, rewriting: Rewriting, tally: Tally, answers: Answers, *, window: bool
+) -> Channel:
     if where.write:
         return ToFile(where.write, rewriting, target)
     if target:
-        return ToNode(target, tally, answers.printer())
+        return ToNode(target, tally, answers.printer(), window=window)
     interface = where.interface
     try:
         if not (where.allow_remote or is_loopback(interface)):
@@ -287,6 +294,8 @@ def summary(tally: Tally, where: Where, when: When) -> list[str]:
         lines.append(f"answered    {tally.answered:,} of {tally.wanted:,} that {want} an answer")
         lines.append(f"BadCluster  {tally.answers['BadCluster']:,}")
         lines.append(f"unanswered  {tally.unanswered:,}")
+        if tally.dropped:
+            lines.append(f"dropped     {tally.dropped:,}")
         if tally.answers[REFUSED]:
             lines.append(f"no messages {counted(tally.answers[REFUSED], 'datagram')} came back that no node would take")
     if not (where.write or when.asap):
@@ -310,6 +319,9 @@ def _trouble(messages: Messages, files: Sequence[str], where: Where, which: Whic
             met = ", ".join(printable(name) for name in sorted(messages.senders.met)[:20])
             return f"{printable(which.sender)} sent nothing in {', '.join(files)}; there are {met}"
         return f"no chitchat messages to send in {', '.join(files)}"
+    if tally.dropped:
+        lost = counted(tally.dropped, "datagram")
+        return f"the kernel dropped {lost}: the node took them too slowly; --rate, or --asap without --no-window, waits"
     if where.write or not where.to or not tally.wanted:
         return ""
     if tally.nobody and not tally.answers:

@@ -8,9 +8,11 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +281,46 @@ def test_loopback_addresses_are_distinct_and_stay() -> None:
     assert [given.instead_of(address) for address in near] == near
     assert len(set(new.values())) == len(far)
     assert all(map(stays_here, new.values()))
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[Sink, list[bytes], threading.Event]]:
+    """A sink with a small buffer, which takes one message in a while, and none while the event is not set."""
+    sink, taken, takes = Sink(), [], threading.Event()
+    takes.set()
+    sink.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100 * 1024)  # which Linux doubles
+
+    def take() -> None:
+        with suppress(OSError):
+            while takes.wait():
+                taken.append(sink.socket.recv(65536))
+                time.sleep(0.001)
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    yield sink, taken, takes
+    sink.socket.close()
+
+
+@pytest.mark.skipif(not Path("/proc/net/udp").exists(), reason="there is no /proc/net/udp, which tells of drops")
+def test_a_slow_node_gets_all_unless_it_is_flooded(
+    slow: tuple[Sink, list[bytes], threading.Event],
+) -> None:
+    sink, taken, takes = slow
+    done = run("--to", sink.text, "--asap", "--loop", "3", THREE)
+    assert "dropped" not in done.stdout + done.stderr
+    assert eventually(lambda: len(taken) == 3 * 564)
+    taken.clear()
+    takes.clear()
+    done = run("--to", sink.text, "--asap", "--no-window", "--loop", "3", "--type", "Ack", THREE)
+    lost = re.search(r"dropped +([\d,]+)\n", done.stdout)
+    assert lost, done.stdout
+    assert done.returncode == 1
+    assert f"the kernel dropped {lost[1]} datagrams" in done.stderr
+    takes.set()
+    expected = 3 * 188 - int(lost[1].replace(",", ""))
+    assert eventually(lambda: len(taken) >= expected)
+    assert len(taken) == expected
 
 
 def test_due_moments_are_those_of_the_capture() -> None:
