@@ -36,7 +36,9 @@ from scapy_chitchat.cli.status import StatusLine, stop_cleanly, target_address
 from scapy_chitchat.net.addresses import split_address
 from scapy_chitchat.net.text import printable
 from scapy_chitchat.net.udp import Address
+from scapy_chitchat.node.probe import ProbeError, probe
 from scapy_chitchat.replay.channels import ToFile, ToInterface, ToNode, is_loopback
+from scapy_chitchat.replay.holding import Noting
 from scapy_chitchat.replay.messages import (
     NAMES_ELSEWHERE,
     REFUSED,
@@ -62,9 +64,14 @@ class Where:
     ] = False
     interface: Annotated[str, INTERFACE] = ""
     allow_remote: AllowRemote = False
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Ask the node afterwards whether it holds what was sent.")
+    ] = False
 
     def __post_init__(self) -> None:
         """Raises BadParameter where it is nowhere, or two places at once."""
+        if self.verify and (self.write or not self.to):
+            raise typer.BadParameter("--verify goes with --to, and not with -w: it asks the node")
         if not (self.to or self.write or self.as_captured):
             raise typer.BadParameter("say where to: --to HOST:PORT, -w FILE, or --as-captured -i IFACE")
         if self.as_captured and (self.to or self.write):
@@ -218,11 +225,12 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
     )
     tally = messages.tally
     channel = _channel(where, target, rewriting, tally, answers, window=when.asap and not when.no_window)
+    noting = Noting(channel) if where.verify else None
     started = time.perf_counter()
     status = StatusLine(lambda: _progress(tally, time.perf_counter() - started))
     code = 0
     try:
-        play(messages, channel, watch=status.update, pauses=_say_that_it_pauses)
+        play(messages, noting or channel, watch=status.update, pauses=_say_that_it_pauses)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except CaptureError as error:
@@ -233,15 +241,50 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
     sys.stdout.flush()
     for line in summary(tally, where, when):
         print(line, file=sys.stderr if answers.json else sys.stdout)
+    code = code or _say_what_is_wrong(messages, files, where, which)
+    if noting and tally.sent and code != INTERRUPTED:
+        code = _verify(noting, where) or code
+    return code
+
+
+def _say_what_is_wrong(messages: Messages, files: Sequence[str], where: Where, which: Which) -> int:
+    """Say what a person should know of what was sent, and what was not. Gives the exit code."""
+    tally = messages.tally
     if messages.unused and tally.sent:
         complain(f"nothing in {', '.join(files)} is called {', '.join(map(printable, sorted(messages.unused)))}")
     if tally.skipped[NAMES_ELSEWHERE] and tally.sent:
         kept_back = counted(tally.skipped[NAMES_ELSEWHERE], "message")
         complain(f"kept back {kept_back} {NAMES_ELSEWHERE}: {_KEPT_BACK}")
-    if code != BAD_INPUT and (trouble := _trouble(messages, files, where, which)):
+    trouble = _trouble(messages, files, where, which)
+    if trouble:
         complain(trouble)
-        code = code or BAD_INPUT
-    return code
+    return BAD_INPUT if trouble else 0
+
+
+MOST_DIFFERENCES = 20
+"""Differences that are told one by one."""
+
+
+def _verify(noting: Noting, where: Where) -> int:
+    """Ask the node for all that it holds, and say what of that which was sent is not there. Gives the exit code."""
+    if noting.cluster_id is None:
+        complain("cannot verify: no Syn was sent, so the node's cluster is not known")
+        return BAD_INPUT
+    try:
+        told = probe(where.to, noting.cluster_id, allow_remote=where.allow_remote)
+    except ProbeError as error:
+        complain(f"cannot verify: {error}")
+        return BAD_INPUT
+    if not told.is_complete:
+        complain(f"the node did not tell all: {told.trouble or 'a key-value fits no datagram'}")
+    differences = list(noting.differences(told.members))
+    for line in differences[:MOST_DIFFERENCES]:
+        complain(line)
+    if len(differences) > MOST_DIFFERENCES:
+        complain(f"and {counted(len(differences) - MOST_DIFFERENCES, 'more difference')}")
+    if differences:
+        complain("the node does not hold all that was sent: it ignores deltas that leave a gap, see --fill-gaps")
+    return BAD_INPUT if differences or not told.is_complete else 0
 
 
 _KEPT_BACK = "a node gossips to these; --to-loopback or --map-addr changes them, --allow-remote sends them as they are"

@@ -18,12 +18,17 @@ from typing import Any
 
 import pytest
 
-from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, decode, read_messages
+from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, decode, encode, read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
+from scapy_chitchat.fuzz.building import entry, section, syn_ack
 from scapy_chitchat.net.packets import Endpoints, ip_packets
+from scapy_chitchat.node.members import KeyValue
+from scapy_chitchat.node.told import ToldMember
 from scapy_chitchat.records.classes import KeyValueOp
+from scapy_chitchat.records.identity import ChitchatId
 from scapy_chitchat.records.sections import delta_of, digest_of, sections
-from scapy_chitchat.replay.channels import ToNode
+from scapy_chitchat.replay.channels import ToFile, ToNode
+from scapy_chitchat.replay.holding import Noting
 from scapy_chitchat.replay.messages import Choice, Messages, Outgoing, Pace, Tally, play
 from scapy_chitchat.replay.reach import named, stays_here
 from scapy_chitchat.replay.rewrite import LoopbackAddresses, Rewriting, parse_address_mapping
@@ -203,6 +208,46 @@ def test_answers_are_counted_and_shown(peer: Path) -> None:
         assert "say its name with --cluster-id" in foreign.stderr
     finally:
         node.close()
+
+
+def test_what_the_node_does_not_hold_is_told(peer: Path, tmp_path: Path) -> None:
+    node = Node(peer, "0.13")
+    try:
+        options = ("--verify", "--to", node.address, "--asap", "--cluster-id", "laptop")
+        done = run(*options, THREE)
+        assert (done.returncode, done.stderr) == (0, "")
+        late = tmp_path / "late.pcapng"
+        with CaptureWriter(late) as out:
+            for captured in list(read_messages(PCAPS / "v0-ipv6.pcap"))[20:]:
+                out.datagram(HERE, captured.data, captured.datagram.time * 1000)
+        done = run(*options, late)
+        assert done.returncode == 1
+        assert re.search(r"node-\d \(\[::1\]:\d+, \d+\): key-\d is not held, but version \d+ was sent", done.stderr)
+        assert "--fill-gaps" in done.stderr
+    finally:
+        node.close()
+
+
+def test_differences_are_members_and_keys_that_are_missing_or_older() -> None:
+    node = ChitchatId("a", 1, "127.0.0.1:1")
+    ops = [KeyValueOp("k", "v", 3, "Set"), KeyValueOp("gone", "", 4, "Delete"), KeyValueOp("new", "", 5, "Set")]
+    data = encode(syn_ack([entry(node)], section(node, ops)))
+    noting = Noting(ToFile(os.devnull, Rewriting()))
+    noting.send(Outgoing(0.0, data, "SynAck", next(iter(read_messages(THREE))).datagram, b""))
+
+    def told(*keys: KeyValue, **more: int) -> list[str]:
+        return list(noting.differences([ToldMember("a", "127.0.0.1:1", 1, key_values=list(keys), **more)]))
+
+    assert list(noting.differences([])) == ["a (127.0.0.1:1, 1) is not held"]
+    held = (KeyValue("k", "v", 3), KeyValue("gone", "", 4, "Delete"), KeyValue("new", "", 5))
+    assert told(*held) == []
+    assert told(KeyValue("k", "newer", 9), *held[1:]) == []
+    assert told(held[0], held[2], last_gc_version=4) == [], "collected"
+    assert told(held[0], held[2]) == ["a (127.0.0.1:1, 1): gone is not held, but version 4 was sent"]
+    assert told(KeyValue("k", "v", 2), *held[1:]) == [
+        "a (127.0.0.1:1, 1): k is held in version 2, but version 3 was sent"
+    ]
+    assert told(KeyValue("k", "w", 3), *held[1:]) == ["a (127.0.0.1:1, 1): k differs in version 3"]
 
 
 # --- to a sink ---
@@ -515,6 +560,8 @@ def test_targets_off_this_machine_are_refused() -> None:
         ([], "say where to"),
         (["--to", "127.0.0.1:1", "--speed", "2", "--asap"], "choose one"),
         (["--as-captured"], "belong together"),
+        (["-w", os.devnull, "--verify"], "it asks the node"),
+        (["--to", "127.0.0.1:1", "--no-window"], "goes with --asap"),
         (["--to", "127.0.0.1:1", "--map-node", "x"], "not OLD=NEW"),
         (["--to", "127.0.0.1:1", "--map-addr", "x=y"], "not an IP address"),
         (["-w", os.devnull, "--loop", "0"], "never end"),
