@@ -20,7 +20,7 @@ import pytest
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, decode, encode, read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
-from scapy_chitchat.fuzz.building import entry, section, syn_ack
+from scapy_chitchat.fuzz import building
 from scapy_chitchat.net.packets import Endpoints, ip_packets
 from scapy_chitchat.node.members import KeyValue
 from scapy_chitchat.node.told import ToldMember
@@ -231,12 +231,13 @@ def test_what_the_node_does_not_hold_is_told(peer: Path, tmp_path: Path) -> None
 def test_differences_are_members_and_keys_that_are_missing_or_older() -> None:
     node = ChitchatId("a", 1, "127.0.0.1:1")
     ops = [KeyValueOp("k", "v", 3, "Set"), KeyValueOp("gone", "", 4, "Delete"), KeyValueOp("new", "", 5, "Set")]
-    data = encode(syn_ack([entry(node)], section(node, ops)))
+    data = encode(building.syn_ack([building.entry(node)], building.section(node, ops)))
     noting = Noting(ToFile(os.devnull, Rewriting()))
     noting.send(Outgoing(0.0, data, "SynAck", next(iter(read_messages(THREE))).datagram, b""))
 
-    def told(*keys: KeyValue, **more: int) -> list[str]:
-        return list(noting.differences([ToldMember("a", "127.0.0.1:1", 1, key_values=list(keys), **more)]))
+    def told(*keys: KeyValue, last_gc_version: int = 0) -> list[str]:
+        member = ToldMember("a", "127.0.0.1:1", 1, last_gc_version=last_gc_version, key_values=list(keys))
+        return list(noting.differences([member]))
 
     assert list(noting.differences([])) == ["a (127.0.0.1:1, 1) is not held"]
     held = (KeyValue("k", "v", 3), KeyValue("gone", "", 4, "Delete"), KeyValue("new", "", 5))
