@@ -272,6 +272,15 @@ def test_nothing_off_the_wire_reaches_a_terminal_raw(tmp_path: Path, options: li
         assert char not in out
 
 
+def test_a_tree_of_too_many_items_is_cut_with_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "many.pcap"
+    digest = [NodeDigest(node_id=f"n{number}") for number in range(5)]
+    wrpcap(str(path), [IP() / UDP(sport=7280, dport=7280) / Chitchat() / ChitchatSyn(digest=digest)])
+    assert "a tree of 5 items is not shown: --limit 0" in run("read", "-v", "--limit", "4", path).stdout
+    for limit in ("5", "0"):
+        assert run("read", "-v", "--limit", limit, path).stdout.count("###[ NodeDigest ]###") == 5
+
+
 def test_what_json_escapes_is_read_as_it_was(tmp_path: Path) -> None:
     first = json.loads(run("read", "--json", strange_capture(tmp_path / "strange.pcap")).stdout.splitlines()[0])
     assert first["cluster_id"] == first["digest"][0]["node_id"] == EVIL
