@@ -19,6 +19,7 @@ from scapy_chitchat.capture.frame import Frame
 from scapy_chitchat.capture.frames import CaptureFile, as_sources, in_order
 from scapy_chitchat.capture.sources import CaptureError, Source
 from scapy_chitchat.net.addresses import join_address
+from scapy_chitchat.net.text import harmless_json
 from scapy_chitchat.records.checks import Finding, finding, refusal, remarks
 from scapy_chitchat.records.classes import Message
 from scapy_chitchat.records.codec import DecodeError, decode_whole
@@ -210,8 +211,9 @@ class CapturedMessage:
             del refused["severity"]
             rest = {"error": refused, **rest}
         if not self.message:
-            return head.encode() + msgspec.json.encode({**self.values(), **rest})[1:]
-        return head.encode() + msgspec.json.encode(self.message)[1:-1] + b"," + msgspec.json.encode(rest)[1:]
+            return harmless_json(head.encode() + msgspec.json.encode({**self.values(), **rest})[1:])
+        read = msgspec.json.encode(self.message)[1:-1]
+        return harmless_json(head.encode() + read + b"," + msgspec.json.encode(rest)[1:])
 
     def values(self) -> dict[str, Any]:
         """What was read: the message as in JSON, or as much of it as could be read."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from scapy_chitchat.net.text import printable
+from scapy_chitchat.net.text import one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,8 +33,8 @@ class CommandFailed(Exception):
 
 
 def complain(text: str) -> None:
-    """One line on standard error."""
-    print(f"scapy-chitchat: {text}", file=sys.stderr)
+    """One line on standard error, whatever name of a file or of a node stands in it."""
+    print(f"scapy-chitchat: {one_line(text)}", file=sys.stderr)
 
 
 def ready_streams() -> None:

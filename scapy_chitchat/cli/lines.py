@@ -50,7 +50,12 @@ def printer_for(show: MessageOptions) -> Printer:
     if show.fields:
         return ColumnPrinter(show)
     if show.prints_messages:
-        return LinePrinter(verbose=show.verbose, explain=show.findings, about=show if show.names_rows else None)
+        return LinePrinter(
+            verbose=show.verbose,
+            tree_items=show.tree_items,
+            explain=show.findings,
+            about=show if show.names_rows else None,
+        )
     return Silent()
 
 
@@ -166,8 +171,11 @@ def _quoted(cell: str) -> str:
 class LinePrinter:
     """A line a message; below it the whole tree, and the key-values that are asked for."""
 
-    def __init__(self, *, verbose: bool, explain: bool, about: MessageSubjects | None = None) -> None:
+    def __init__(
+        self, *, verbose: bool, explain: bool, about: MessageSubjects | None = None, tree_items: int = 0
+    ) -> None:
         self.verbose = verbose
+        self._tree_items = tree_items or sys.maxsize
         self.explain = explain
         self.about = about
         self.colour = is_coloured(sys.stdout)
@@ -198,8 +206,17 @@ class LinePrinter:
         if self.verbose:
             for tunnel in captured.tunnel:
                 print(f"        in {tunnel}")
-            from scapy_chitchat.wire.layers import Chitchat
+            self._show_tree(captured)
 
+    def _show_tree(self, captured: CapturedMessage) -> None:
+        """The tree, unless nobody would read it to its end: a few KB may hold 250,000 items, and take many seconds."""
+        from scapy_chitchat.wire.layers import Chitchat
+
+        values = captured.values()
+        items = len(values.get("digest", ())) + len(values.get("delta", ()))
+        if items > self._tree_items:
+            print(f"        a tree of {items:,} items is not shown: --limit 0 shows it, --json tells all")
+        else:
             Chitchat(captured.data).show()
 
     def finish(self) -> None:

@@ -260,6 +260,12 @@ class Show:
 
     PANEL: ClassVar = OUTPUT
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The whole tree of each message.")] = False
+    tree_items: Annotated[
+        int,
+        typer.Option(
+            "--limit", metavar="N", min=0, max=common.MOST, help="With -v: no tree of more than N items; 0 for any."
+        ),
+    ] = 2000
     json: Json = False
     fields: Annotated[
         str,

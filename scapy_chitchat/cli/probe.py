@@ -18,7 +18,7 @@ from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.options import CLUSTER_ID, AllowRemote, Json, Key, Node
 from scapy_chitchat.cli.tables import table
 from scapy_chitchat.net.targets import TargetError
-from scapy_chitchat.net.text import printable
+from scapy_chitchat.net.text import harmless_json, printable
 from scapy_chitchat.node.members import KeyValue
 from scapy_chitchat.node.probe import Answer, ProbeError
 from scapy_chitchat.node.probe import probe as ask
@@ -143,7 +143,7 @@ def _print_json(answer: Answer, members: Sequence[ToldMember]) -> None:
         "cluster_id": answer.cluster.cluster_id,
         "members": members,
     }
-    sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
+    sys.stdout.buffer.write(harmless_json(msgspec.json.encode(told)) + b"\n")
 
 
 # --- tables ---

@@ -36,7 +36,9 @@ from scapy_chitchat.cli.status import StatusLine, stop_cleanly, target_address
 from scapy_chitchat.net.addresses import split_address
 from scapy_chitchat.net.text import printable
 from scapy_chitchat.net.udp import Address
+from scapy_chitchat.node.probe import ProbeError, probe
 from scapy_chitchat.replay.channels import ToFile, ToInterface, ToNode, is_loopback
+from scapy_chitchat.replay.holding import Noting
 from scapy_chitchat.replay.messages import (
     NAMES_ELSEWHERE,
     REFUSED,
@@ -62,9 +64,14 @@ class Where:
     ] = False
     interface: Annotated[str, INTERFACE] = ""
     allow_remote: AllowRemote = False
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Ask the node afterwards whether it holds what was sent.")
+    ] = False
 
     def __post_init__(self) -> None:
         """Raises BadParameter where it is nowhere, or two places at once."""
+        if self.verify and (self.write or not self.to):
+            raise typer.BadParameter("--verify goes with --to, and not with -w: it asks the node")
         if not (self.to or self.write or self.as_captured):
             raise typer.BadParameter("say where to: --to HOST:PORT, -w FILE, or --as-captured -i IFACE")
         if self.as_captured and (self.to or self.write):
@@ -98,7 +105,10 @@ class When:
     rate: Annotated[
         float | None, typer.Option("--rate", metavar="N", min=0.001, max=MOST, help="N messages a second, evenly.")
     ] = None
-    asap: Annotated[bool, typer.Option("--asap", help="As fast as it goes.")] = False
+    asap: Annotated[bool, typer.Option("--asap", help="As fast as the node takes them.")] = False
+    no_window: Annotated[
+        bool, typer.Option("--no-window", help="With --asap: a flood, whether or not the node has room for it.")
+    ] = False
     max_gap: Annotated[
         float | None,
         typer.Option("--max-gap", metavar="SECONDS", min=0, max=MOST, help="Wait no longer for the next message."),
@@ -111,6 +121,8 @@ class When:
         """Raises BadParameter where more than one pace is asked for."""
         if (self.speed != 1.0) + bool(self.rate) + self.asap > 1:
             raise typer.BadParameter("choose one of --speed, --rate and --asap")
+        if self.no_window and not self.asap:
+            raise typer.BadParameter("--no-window goes with --asap")
         if self.max_gap is not None and (self.rate or self.asap):
             raise typer.BadParameter("--max-gap is for the pauses of the capture; --rate and --asap have none of them")
 
@@ -212,12 +224,13 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
         stays_here=not (where.write or where.allow_remote),
     )
     tally = messages.tally
-    channel = _channel(where, target, rewriting, tally, answers)
+    channel = _channel(where, target, rewriting, tally, answers, window=when.asap and not when.no_window)
+    noting = Noting(channel) if where.verify else None
     started = time.perf_counter()
     status = StatusLine(lambda: _progress(tally, time.perf_counter() - started))
     code = 0
     try:
-        play(messages, channel, watch=status.update, pauses=_say_that_it_pauses)
+        play(messages, noting or channel, watch=status.update, pauses=_say_that_it_pauses)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except CaptureError as error:
@@ -228,25 +241,62 @@ def replay(files: Files, where: Where, which: Which, when: When, changes: Change
     sys.stdout.flush()
     for line in summary(tally, where, when):
         print(line, file=sys.stderr if answers.json else sys.stdout)
+    code = code or _say_what_is_wrong(messages, files, where, which)
+    if noting and tally.sent and code != INTERRUPTED:
+        code = _verify(noting, where) or code
+    return code
+
+
+def _say_what_is_wrong(messages: Messages, files: Sequence[str], where: Where, which: Which) -> int:
+    """Say what a person should know of what was sent, and what was not. Gives the exit code."""
+    tally = messages.tally
     if messages.unused and tally.sent:
         complain(f"nothing in {', '.join(files)} is called {', '.join(map(printable, sorted(messages.unused)))}")
     if tally.skipped[NAMES_ELSEWHERE] and tally.sent:
         kept_back = counted(tally.skipped[NAMES_ELSEWHERE], "message")
         complain(f"kept back {kept_back} {NAMES_ELSEWHERE}: {_KEPT_BACK}")
-    if trouble := _trouble(messages, files, where, which):
+    trouble = _trouble(messages, files, where, which)
+    if trouble:
         complain(trouble)
-        code = code or BAD_INPUT
-    return code
+    return BAD_INPUT if trouble else 0
+
+
+MOST_DIFFERENCES = 20
+"""Differences that are told one by one."""
+
+
+def _verify(noting: Noting, where: Where) -> int:
+    """Ask the node for all that it holds, and say what of that which was sent is not there. Gives the exit code."""
+    if noting.cluster_id is None:
+        complain("cannot verify: no Syn was sent, so the node's cluster is not known")
+        return BAD_INPUT
+    try:
+        told = probe(where.to, noting.cluster_id, allow_remote=where.allow_remote)
+    except ProbeError as error:
+        complain(f"cannot verify: {error}")
+        return BAD_INPUT
+    if not told.is_complete:
+        complain(f"the node did not tell all: {told.trouble or 'a key-value fits no datagram'}")
+    differences = list(noting.differences(told.members))
+    for line in differences[:MOST_DIFFERENCES]:
+        complain(line)
+    if len(differences) > MOST_DIFFERENCES:
+        complain(f"and {counted(len(differences) - MOST_DIFFERENCES, 'more difference')}")
+    if differences:
+        complain("the node does not hold all that was sent: it ignores deltas that leave a gap, see --fill-gaps")
+    return BAD_INPUT if differences or not told.is_complete else 0
 
 
 _KEPT_BACK = "a node gossips to these; --to-loopback or --map-addr changes them, --allow-remote sends them as they are"
 
 
-def _channel(where: Where, target: Address | None, rewriting: Rewriting, tally: Tally, answers: Answers) -> Channel:
+def _channel(
+    where: Where, target: Address | None, rewriting: Rewriting, tally: Tally, answers: Answers, *, window: bool
+) -> Channel:
     if where.write:
         return ToFile(where.write, rewriting, target)
     if target:
-        return ToNode(target, tally, answers.printer())
+        return ToNode(target, tally, answers.printer(), window=window)
     interface = where.interface
     try:
         if not (where.allow_remote or is_loopback(interface)):
@@ -287,6 +337,8 @@ def summary(tally: Tally, where: Where, when: When) -> list[str]:
         lines.append(f"answered    {tally.answered:,} of {tally.wanted:,} that {want} an answer")
         lines.append(f"BadCluster  {tally.answers['BadCluster']:,}")
         lines.append(f"unanswered  {tally.unanswered:,}")
+        if tally.dropped:
+            lines.append(f"dropped     {tally.dropped:,}")
         if tally.answers[REFUSED]:
             lines.append(f"no messages {counted(tally.answers[REFUSED], 'datagram')} came back that no node would take")
     if not (where.write or when.asap):
@@ -310,6 +362,9 @@ def _trouble(messages: Messages, files: Sequence[str], where: Where, which: Whic
             met = ", ".join(printable(name) for name in sorted(messages.senders.met)[:20])
             return f"{printable(which.sender)} sent nothing in {', '.join(files)}; there are {met}"
         return f"no chitchat messages to send in {', '.join(files)}"
+    if tally.dropped:
+        lost = counted(tally.dropped, "datagram")
+        return f"the kernel dropped {lost}: the node took them too slowly; --rate, or --asap without --no-window, waits"
     if where.write or not where.to or not tally.wanted:
         return ""
     if tally.nobody and not tally.answers:

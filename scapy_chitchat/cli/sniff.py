@@ -21,6 +21,7 @@ from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.cli.common import BAD_INPUT, MOST, CommandFailed, complain, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.options import INTERFACE, Count, MessageOptions, Write
+from scapy_chitchat.cli.rights import give_up, own_name
 from scapy_chitchat.cli.showing import Output, messages_in
 from scapy_chitchat.wire.protocol import UDP_PORTS
 
@@ -41,6 +42,14 @@ class Capture:
         bool,
         typer.Option("--any-port", help="Messages on any UDP port, known by their header."),
     ] = False
+    user: Annotated[
+        str,
+        typer.Option(
+            "--user",
+            metavar="NAME",
+            help="Whom root becomes once it may capture, and who writes the file; who called sudo, or nobody.",
+        ),
+    ] = ""
 
 
 def sniff(capture: Capture, wish: MessageOptions) -> int:
@@ -52,7 +61,8 @@ def sniff(capture: Capture, wish: MessageOptions) -> int:
     code = 0
     with ExitStack() as opened:
         interface = opened.enter_context(_open(capture, wish))
-        keep = opened.enter_context(CaptureWriter(capture.write, interface.linktype)) if capture.write else None
+        give_up(capture.user)
+        keep = opened.enter_context(_keep(capture.write, interface)) if capture.write else None
         output = Output(wish)
         _say_that_it_runs(capture)
         try:
@@ -127,6 +137,13 @@ def _open(capture: Capture, wish: MessageOptions) -> Interface:
         raise CommandFailed(f"capturing needs the right to (CAP_NET_RAW): {_remedy(capture.interface)}") from None
 
 
+def _keep(path: str, interface: Interface) -> CaptureWriter:
+    try:
+        return CaptureWriter(path, interface.linktype)
+    except PermissionError:
+        raise CommandFailed(f"{path}: {own_name()} may not write there; --user names another user, as root") from None
+
+
 def _remedy(interface: str) -> str:
     """What a person without the right to capture can do here."""
     tcpdump = shutil.which("tcpdump")
@@ -166,6 +183,9 @@ COMMAND = Command(
     more="""
 What goes from or to ports 7280, 7282 and 10000 is looked at; --port names others, --any-port looks at all UDP.
 Fragments are put together. Stop it with Ctrl-C.
+
+Once it may capture, root becomes the user who called sudo, or nobody, and has no capabilities left; --user names
+another. That user writes the file of -w.
 """,
     examples=(
         "sudo scapy-chitchat sniff -i eth0",

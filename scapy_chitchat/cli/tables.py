@@ -158,16 +158,16 @@ def _stacked(rows: list[list[str]], words: list[str]) -> list[list[str]]:
 def table(title: str, words: list[str], numbers: list[str], rows: list[list[str]], pad: int = 1) -> Table:
     """A table with columns of words, then of numbers. ``pad``: blanks at both sides of a column."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    made = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, pad))
+    made = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, pad))
     for name in words:
-        made.add_column(name, overflow="fold")
+        made.add_column(Text(name), overflow="fold")
     for name in numbers:
-        made.add_column(name, justify="right")
+        made.add_column(Text(name), justify="right")
     for row in rows:
-        made.add_row(*map(escape, row))
+        made.add_row(*map(Text, row))  # of plain text Rich would take :fire: and [red] for more than they are
     return made
 
 

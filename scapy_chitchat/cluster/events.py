@@ -15,7 +15,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 if TYPE_CHECKING:
-    from scapy_chitchat.cluster._records import ChitchatId
+    from scapy_chitchat.net.text import harmless_json
+from scapy_chitchat.cluster._records import ChitchatId
 
 Json = str | int | float | bool | Decimal | None | list["Json"] | dict[str, "Json"]
 """A value of JSON; times are decimals, so that no digit of the capture's is lost."""
@@ -58,7 +59,7 @@ def seconds(time: int, decimals: int) -> Decimal:
 
 def encode_json(value: Json) -> bytes:
     """JSON in which decimals are numbers."""
-    return _ENCODER.encode(value)
+    return harmless_json(_ENCODER.encode(value))
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):

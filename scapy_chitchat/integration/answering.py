@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An answering machine: a made-up cluster's node, which real nodes can have as a seed.
 
-It is the other side of a probe: who takes it for a seed learns of its members.
+It is the other side of a probe: who takes it for a seed learns of its members. What comes is read as records and not as
+layers, which are for people to look at: a hostile message of 65 KB becomes a tree of layers in 20 seconds.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import socket
 import time
@@ -17,7 +19,7 @@ import msgspec
 from scapy.ansmachine import AnsweringMachine
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.packet import Packet
+from scapy.packet import Packet, Raw
 from scapy.sendrecv import send
 from scapy.supersocket import SuperSocket
 
@@ -30,8 +32,9 @@ from scapy_chitchat.node.members import Membership
 from scapy_chitchat.records.base import JsonObject
 from scapy_chitchat.records.classes import Syn
 from scapy_chitchat.records.codec import DecodeError, decode, encode
-from scapy_chitchat.wire.layers import Chitchat, ChitchatSyn
-from scapy_chitchat.wire.protocol import MAX_U64, UDP_PORTS
+from scapy_chitchat.wire.headers import type_of
+from scapy_chitchat.wire.layers import Chitchat
+from scapy_chitchat.wire.protocol import MAX_U64, UDP_PORTS, MessageType
 
 
 class GossipSocket(SuperSocket):
@@ -50,11 +53,11 @@ class GossipSocket(SuperSocket):
             raise
 
     def recv(self, x: int = LARGEST_DATAGRAM, **kwargs: object) -> Packet | None:
-        """The next datagram, as a message below IP and UDP."""
+        """The next datagram, as bytes below IP and UDP."""
         data, sender = self.ins.recvfrom(x)
         own = self.ins.getsockname()
         pkt: Packet = _ip_of(sender[0])(src=sender[0], dst=own[0])
-        pkt = pkt / UDP(sport=sender[1], dport=own[1]) / Chitchat(data)
+        pkt = pkt / UDP(sport=sender[1], dport=own[1]) / Raw(data)
         pkt.time = time.time()
         return pkt
 
@@ -66,6 +69,16 @@ class GossipSocket(SuperSocket):
 
 def _ip_of(host: str) -> type[Packet]:
     return IPv6 if ":" in host else IP
+
+
+class _RawSession(ChitchatSession):
+    """The messages, whatever they hold, as bytes."""
+
+    payload = Raw
+
+
+LARGEST_SYN = 1024 * 1024
+"""Bytes of a digest, decompressed, that is answered: more than 10,000 members."""
 
 
 class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names them)
@@ -83,7 +96,7 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
     """
 
     function_name = "chitchat_node"
-    sniff_options: dict[str, object] = {"store": 0, "session": ChitchatSession}
+    sniff_options: dict[str, object] = {"store": 0, "session": _RawSession}
 
     def parse_options(self, cluster: Membership | JsonObject | str | Path = "{}", allow_remote: bool = False) -> None:
         """What this machine pretends, and to whom."""
@@ -93,9 +106,11 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
 
     def is_request(self, req: Packet) -> bool:
         """Whether this is a Syn to one of the members."""
-        if ChitchatSyn not in req or not (IP in req or IPv6 in req):
+        if UDP not in req or not (IP in req or IPv6 in req):
             return False
         ip = _ip(req)
+        if type_of(_message(req)) is not MessageType.Syn:
+            return False
         if not (self.allow_remote or is_here(ip.src)):
             return False
         if self._socket():
@@ -110,7 +125,7 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
         """The answer, from where the Syn went; None for a Syn that a node would not take."""
         ip = _ip(req)
         try:
-            syn = decode(bytes(req[Chitchat]))
+            syn = decode(_message(req), limit=LARGEST_SYN)
         except DecodeError:
             return None
         if not isinstance(syn, Syn):
@@ -121,12 +136,24 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
         return below / Chitchat(encode(self.cluster.answer(syn)))
 
     def send_reply(self, reply: Packet, send_function: Callable[..., object] | None = None) -> None:
-        """Send it by the socket that there is, or, with root, in as many fragments as it takes."""
+        """Send it by the socket that there is, or, with root, in as many fragments as it takes.
+
+        What cannot be sent, such as an answer to a sender without a port, is said and forgotten: others wait.
+        """
         listening = self._socket()
-        if listening:
-            listening.send(reply)
-        else:
-            (send_function or send)(_fragments(reply), verbose=0)
+        try:
+            if listening:
+                listening.send(reply)
+            else:
+                (send_function or send)(_fragments(reply), verbose=0)
+        except OSError as error:
+            where = join_address(_ip(reply).dst, reply[UDP].dport)
+            logging.getLogger("scapy.runtime").warning("no answer to %s: %s", where, error.strerror or error)
+
+    def print_reply(self, req: Packet, reply: Packet) -> None:
+        """Who asked what, and who was answered what."""
+        asked: Packet = type(_ip(req))(src=_ip(req).src, dst=_ip(req).dst)
+        super().print_reply(asked / UDP(sport=req[UDP].sport, dport=req[UDP].dport) / Chitchat(_message(req)), reply)
 
     def _socket(self) -> SuperSocket | None:
         found: SuperSocket | None = self.optsniff.get("opened_socket") or self.defoptsniff.get("opened_socket")
@@ -154,6 +181,10 @@ def _fragments(reply: Packet) -> list[Packet]:
     ends = Endpoints(ip.src, udp.sport, ip.dst, udp.dport)
     ident = random.randrange(1, 1 << 16)
     return [type(ip)(packet) for packet in ip_packets(ends, bytes(udp.payload), ident, MTU)]
+
+
+def _message(pkt: Packet) -> bytes:
+    return bytes(pkt[UDP].payload)
 
 
 def _ip(pkt: Packet) -> Packet:

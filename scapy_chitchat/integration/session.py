@@ -69,6 +69,9 @@ class ChitchatSession(DefaultSession):
         sniff(offline="capture.pcap", session=ChitchatSession(ports=[7281]))
     """
 
+    payload: ClassVar[type[Packet]] = Chitchat
+    """What the bytes of a message become."""
+
     def __init__(
         self,
         *args: Any,
@@ -93,7 +96,7 @@ class ChitchatSession(DefaultSession):
         if datagram is None:
             return None
         picked = self._wanted.pick(datagram, self.counters)
-        return _packet(pkt, picked) if picked else None
+        return _packet(pkt, picked, self.payload) if picked else None
 
 
 def _link_type(pkt: Packet) -> int:
@@ -105,33 +108,33 @@ def _link_type(pkt: Packet) -> int:
     return conf.l2types.layer2num.get(type(pkt), -1)
 
 
-def _packet(pkt: Packet, datagram: Datagram) -> Packet:
+def _packet(pkt: Packet, datagram: Datagram, payload: type[Packet]) -> Packet:
     """The packet of a message: as Scapy dissected it, where it did, else made of what was read."""
     ip = pkt.getlayer(IP) or pkt.getlayer(IPv6)
     if ip is not None and not datagram.tunnel and (ip.src, ip.dst) == (datagram.source, datagram.destination):
-        return _whole(pkt, ip, datagram)
+        return _whole(pkt, ip, datagram, payload)
     header: type[Packet] = IPv6 if ":" in datagram.source else IP
     made: Packet = header(src=datagram.source, dst=datagram.destination)
-    made.add_payload(UDP(sport=datagram.source_port, dport=datagram.destination_port) / Chitchat(datagram.data))
+    made.add_payload(UDP(sport=datagram.source_port, dport=datagram.destination_port) / payload(datagram.data))
     made.time, made.sniffed_on = pkt.time, pkt.sniffed_on
     made.comments = [text.encode() for text in datagram.tunnel] or pkt.comments
     return made
 
 
-def _whole(pkt: Packet, ip: Packet, datagram: Datagram) -> Packet:
+def _whole(pkt: Packet, ip: Packet, datagram: Datagram, payload: type[Packet]) -> Packet:
     """The packet of a message: as it came, or, of the fragment that completed it, the headers."""
     udp = ip.getlayer(UDP)
     if udp is not None and udp.payload.original == datagram.data:
-        if not isinstance(udp.payload, Chitchat):
+        if not isinstance(udp.payload, (Chitchat, payload)):
             udp.remove_payload()
-            udp.add_payload(Chitchat(datagram.data))
+            udp.add_payload(payload(datagram.data))
         return pkt
     whole: Any = pkt.copy()
     whole.wirelen = None
     header = whole.getlayer(type(ip))
     header.remove_payload()
     _forget_fragments(header)
-    header.add_payload(UDP(sport=datagram.source_port, dport=datagram.destination_port) / Chitchat(datagram.data))
+    header.add_payload(UDP(sport=datagram.source_port, dport=datagram.destination_port) / payload(datagram.data))
     return whole  # type: ignore[no-any-return]
 
 

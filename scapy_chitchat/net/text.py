@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def printable(value: object) -> str:
     """``value`` as text in which nothing can move a cursor, colour a screen or turn the reading direction.
@@ -18,3 +20,27 @@ def printable(value: object) -> str:
         char if char.isprintable() and char != "\\" else char.encode("unicode_escape", "surrogatepass").decode()
         for char in text
     )
+
+
+def one_line(text: str) -> str:
+    """A whole sentence as one line that is harmless to a terminal, whatever stands in it.
+
+    As ``printable``, but for backslashes: what was escaped before it was put into the sentence stays as it is.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
+    )
+
+
+_DELETE = b"\x7f"
+_RAW_IN_JSON = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+"""In UTF-8: U+007F to U+009F, the marks and embeddings that turn the reading direction, the separators of lines."""
+
+
+def harmless_json(encoded: bytes) -> bytes:
+    """JSON in which what a terminal would act on is escaped: JSON itself wants that only of what is below U+0020."""
+    if encoded.isascii() and _DELETE not in encoded:
+        return encoded
+    return _RAW_IN_JSON.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), encoded)

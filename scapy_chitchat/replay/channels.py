@@ -13,6 +13,8 @@ from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.net.addresses import join_address, split_address
 from scapy_chitchat.net.interfaces import LOOPBACK_HARDWARE, hardware, mtu
 from scapy_chitchat.net.packets import Endpoints, ip_packets
+from scapy_chitchat.net.queues import Queue, queue_at
+from scapy_chitchat.net.targets import is_here
 from scapy_chitchat.net.udp import Address, connected_to
 from scapy_chitchat.replay.messages import Outgoing, Tally, kind_of, nanoseconds
 from scapy_chitchat.replay.rewrite import Rewriting
@@ -22,13 +24,45 @@ LONGEST_SLEEP = 3600.0
 """Seconds: a capture may want a pause of centuries, which no system call takes."""
 
 
+ROOM = 128 * 1024
+"""Bytes, with the kernel's own, that may wait in a node's socket: Linux gives it 208 KiB unless it asks for more."""
+
+SMALL = 768
+"""Bytes that the kernel needs for a datagram at the least; for a large one, up to twice its own."""
+
+LOOK_AGAIN = 0.001
+"""Seconds between looks at a queue that is full."""
+
+NO_ROOM = 5.0
+"""Seconds after which a node that takes nothing is not waited for any more."""
+
+
+QUIET = 0.05
+"""Seconds without an answer after which a node elsewhere is taken for done with all that came."""
+
+
 class ToNode:
-    """Datagrams to one node from one socket. ``on_answer`` gets each answer as a captured message."""
+    """Datagrams to one node from one socket. ``on_answer`` gets each answer as a captured message.
+
+    ``window``: send no more than the node's socket has room for. On this machine the kernel tells what waits there; a
+    node elsewhere has taken a message when it has answered it, or a while after.
+    """
 
     def __init__(
-        self, address: Address, tally: Tally, on_answer: Callable[[CapturedMessage], None] | None = None
+        self,
+        address: Address,
+        tally: Tally,
+        on_answer: Callable[[CapturedMessage], None] | None = None,
+        *,
+        window: bool = False,
     ) -> None:
         self.socket = connected_to(address)
+        self._window = window
+        self._address = self.socket.getpeername()
+        self._is_here = is_here(str(self._address[0]))
+        self._used = 0
+        before = self._queue()
+        self._dropped_before = before.dropped if before else 0
         self.tally = tally
         self._on_answer = on_answer
         self._here = self.socket.getsockname()[:2]
@@ -39,6 +73,8 @@ class ToNode:
 
     def send(self, message: Outgoing) -> None:
         """One datagram."""
+        if self._window:
+            self._wait_for_room(SMALL + 2 * len(message.data))
         try:
             self._send(message.data)
         except ConnectionRefusedError:  # the answer to an earlier datagram; this one was not sent
@@ -51,6 +87,33 @@ class ToNode:
         if self._since_look >= _LOOK_EVERY:
             self._since_look = 0
             self._take_answers()
+
+    def _queue(self) -> Queue | None:
+        """What waits for the node, if it is on this machine."""
+        return queue_at(self._address) if self._is_here else None
+
+    def _wait_for_room(self, size: int) -> None:
+        """Wait until the node's socket surely holds so much more, or until the node seems to take nothing."""
+        until = time.perf_counter() + NO_ROOM
+        while self._used and self._used + size > ROOM and time.perf_counter() < until:
+            queue = self._queue()
+            if queue is None:
+                self._wait_for_answers()
+                self._used = 0
+            else:
+                self._used = queue.waiting
+                if queue.waiting:
+                    self.wait(LOOK_AGAIN)
+        self._used += size
+
+    def _wait_for_answers(self) -> None:
+        """Where nobody tells what waits: until all is answered, or for a moment after the last answer."""
+        until = time.perf_counter() + QUIET
+        answers = self.tally.answers.total()
+        while self.tally.unanswered and time.perf_counter() < until:
+            self.wait(LOOK_AGAIN)
+            if self.tally.answers.total() > answers:
+                until, answers = time.perf_counter() + QUIET, self.tally.answers.total()
 
     def wait(self, seconds: float) -> None:
         """Sleep, unless answers come."""
@@ -84,6 +147,8 @@ class ToNode:
             while self.tally.unanswered and time.perf_counter() < until:
                 self.wait(min(0.05, patience))
         finally:
+            queue = self._queue()
+            self.tally.dropped = max(queue.dropped - self._dropped_before, 0) if queue else 0
             self.socket.close()
 
 

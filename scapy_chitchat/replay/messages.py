@@ -79,6 +79,8 @@ class Tally:
     """By type; other datagrams count as REFUSED."""
     nobody: int = 0
     """How often the target's machine said that nothing listens there."""
+    dropped: int = 0
+    """Datagrams for which the node's socket had no room, as far as the kernel tells."""
     seconds: float = 0.0
     late: float = 0.0
     """The most seconds that a message was sent behind its moment."""

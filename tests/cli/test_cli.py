@@ -254,16 +254,18 @@ def test_a_port_with_nothing_on_it_is_explained() -> None:
     assert run("read", "--port", 99999, THREE).returncode == 2
 
 
+EVIL = "\x1b[31mred\x07\u202egnp.exe\n\x7f\x85\u2067"
+
+
 def strange_capture(path: Path) -> Path:
     """Two messages whose strings try to take over a terminal, and one that no node takes."""
-    evil = "\x1b[31mred\x07\u202egnp.exe\n"
     frame = IP() / UDP(sport=7280, dport=7280)
     wrpcap(
         str(path),
         [
-            frame / Chitchat() / ChitchatSyn(cluster_id=evil, digest=[NodeDigest(node_id=evil)]),
-            frame / Chitchat() / ChitchatAck(delta=[NodeOp(node_id=evil), KeyValueOp(key=evil, value=evil)]),
-            frame / Raw(bytes(Chitchat() / ChitchatSyn(cluster_id=evil))[:-2]),
+            frame / Chitchat() / ChitchatSyn(cluster_id=EVIL, digest=[NodeDigest(node_id=EVIL)]),
+            frame / Chitchat() / ChitchatAck(delta=[NodeOp(node_id=EVIL), KeyValueOp(key=EVIL, value=EVIL)]),
+            frame / Raw(bytes(Chitchat() / ChitchatSyn(cluster_id=EVIL))[:-2]),
         ],
     )
     return path
@@ -275,8 +277,39 @@ def strange_capture(path: Path) -> Path:
 def test_nothing_off_the_wire_reaches_a_terminal_raw(tmp_path: Path, options: list[str]) -> None:
     out = run("read", *options, strange_capture(tmp_path / "strange.pcap")).stdout
     assert out
-    for char in ("\x1b", "\x07", *([] if options == ["--json"] else ["\u202e"])):
+    for char in ("\x1b", "\x07", "\x7f", "\x85", "\u202e", "\u2067"):
         assert char not in out
+
+
+def test_a_tree_of_too_many_items_is_cut_with_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "many.pcap"
+    digest = [NodeDigest(node_id=f"n{number}") for number in range(5)]
+    wrpcap(str(path), [IP() / UDP(sport=7280, dport=7280) / Chitchat() / ChitchatSyn(digest=digest)])
+    assert "a tree of 5 items is not shown: --limit 0" in run("read", "-v", "--limit", "4", path).stdout
+    for limit in ("5", "0"):
+        assert run("read", "-v", "--limit", limit, path).stdout.count("###[ NodeDigest ]###") == 5
+
+
+def test_what_json_escapes_is_read_as_it_was(tmp_path: Path) -> None:
+    first = json.loads(run("read", "--json", strange_capture(tmp_path / "strange.pcap")).stdout.splitlines()[0])
+    assert first["cluster_id"] == first["digest"][0]["node_id"] == EVIL
+
+
+def test_names_of_files_are_escaped_in_errors(tmp_path: Path) -> None:
+    path = tmp_path / "a\x1b[31m\n\u202e.pcap"
+    path.write_bytes(b"no capture at all")
+    for words in (["read", path], ["read", tmp_path / "not\x1bthere"], ["replay", "-w", os.devnull, path]):
+        done = run(*words)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert not {"\x1b", "\u202e"} & set(done.stderr)
+
+
+def test_tables_show_text_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "marked.pcap"
+    name = ":fire: [red]x[/red] [/]"
+    wrpcap(str(path), [IP() / UDP(sport=7280, dport=7280) / Chitchat() / ChitchatSyn(cluster_id=name)])
+    assert name in run("read", "--summary", path).stdout
 
 
 def test_a_refused_message_shows_what_was_read_and_why(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ TWO_MEANINGS = {
     "-o": "a folder for findings; a file for the dissector",
     "--tries": "Syns of a probe; tries of a case",
     "--rate": "evenly so many; at most so many",
+    "--limit": "items of a tree; rows of a table",
     "--time": "of a whole run; of narrowing, which has another default and bound",
 }
 """Options that are declared twice, since they mean two things."""

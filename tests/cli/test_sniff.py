@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -100,7 +102,7 @@ def test_any_port_knows_messages_by_their_header(interface: str) -> None:
 @pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_it_cleanly_with_all_that_came_before(way: signal.Signals, tmp_path: Path) -> None:
     port, kept = free_port(), tmp_path / "kept.pcapng"
-    arguments = ["-i", "lo", "--port", str(port), "--json", "--summary", "--stats", "-w", str(kept)]
+    arguments = ["-i", "lo", "--port", str(port), "--json", "--summary", "--stats", "--user", "root", "-w", str(kept)]
     with sniffing(*arguments, output=(tmp_path / "out").open("w")) as process:
         send(port, *[SYN, ACK] * 100)
         process.send_signal(way)
@@ -174,6 +176,46 @@ def test_bad_usage_is_one_line(arguments: list[str], code: int, says: str) -> No
     assert (done.returncode, done.stdout) == (code, "")
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+# --- rights ---
+
+
+@needs_root
+@pytest.mark.parametrize(("sudo", "option", "uid"), [("", [], None), ("1", [], 1), ("1", ["--user", "bin"], 2)])
+def test_once_it_captures_it_has_no_rights_left(
+    sudo: str, option: list[str], uid: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_UID", sudo)
+    wanted = pwd.getpwnam("nobody").pw_uid if uid is None else uid
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:  # those of pytest are root's alone
+        Path(folder).chmod(0o777)
+        kept = Path(folder) / "kept.pcapng"
+        arguments = ["-i", "lo", "--port", str(port), "--summary", "-v", "-w", str(kept), *option]
+        with sniffing(*arguments) as process:
+            send(port, SYN)
+            lines_of(process, 1)
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=PATIENCE)[1]
+        assert process.returncode == 0, said
+        assert re.findall(r"Uid:\t(\d+)\t(\d+)\t(\d+)", status) == [(str(wanted),) * 3]
+        assert set(re.findall(r"Cap(?:Prm|Eff|Inh):\t(\w+)", status)) == {"0" * 16}
+        assert kept.stat().st_uid == wanted
+        assert len(list(read_messages(kept))) == 1
+
+
+@needs_root
+def test_who_may_not_write_is_told_so(tmp_path: Path) -> None:
+    for arguments, says in (
+        (["-w", str(tmp_path / "kept.pcapng"), "--user", "nobody"], "nobody may not write there; --user names another"),
+        (["--user", "no-such-user"], "there is no user no-such-user"),
+    ):
+        done = subprocess.run([*SNIFF, "-i", "lo", *arguments], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 # --- without the right to capture ---

@@ -17,9 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from scapy.layers.inet import IP, UDP
+from scapy.packet import Raw
 
 from scapy_chitchat import (
+    Block,
     Chitchat,
     ChitchatAck,
     ChitchatBadCluster,
@@ -28,6 +31,7 @@ from scapy_chitchat import (
     KeyValueOp,
     NodeDigest,
     NodeOp,
+    decode,
 )
 from scapy_chitchat.integration.answering import ChitchatNode_am, GossipSocket
 from scapy_chitchat.net.targets import TargetError, split_target
@@ -35,7 +39,7 @@ from scapy_chitchat.node.members import KeyValue, Member, Membership
 from scapy_chitchat.node.probe import BadClusterError, NoAnswerError, NotChitchatError, ProbeError, probe
 from scapy_chitchat.records import classes
 from tests.support.peers import PATIENCE, RunningNodes, eventually, free_port, running, why_no_peer
-from tests.support.typed import decoded
+from tests.support.typed import decoded, of_type
 
 COMMAND = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()"]
 
@@ -438,6 +442,49 @@ def test_only_syns_to_a_member_and_from_this_machine_are_answered() -> None:
     assert not machine.is_request(IP() / UDP(dport=7280) / Chitchat() / ChitchatAck())
     remote = ChitchatNode_am(cluster=ghosts(), allow_remote=True)
     assert remote.is_request(IP(src="192.0.2.1", dst="127.0.0.1") / request[UDP].copy())
+
+
+def test_the_machine_survives_what_it_cannot_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """A sender without a port, and what takes long to look at; then somebody else gets an answer."""
+    bomb = syn_of_many_members(400_000)
+    assert len(bomb) < 65_507
+    with GossipSocket("127.0.0.1:0") as opened:
+        listening: Any = opened
+        machine = ChitchatNode_am(cluster=ghosts(), opened_socket=listening, verbose=False)
+        machine.reply(IP(src="127.0.0.9", dst="127.0.0.1") / UDP(sport=0, dport=7280) / Raw(SYN))
+        assert "no answer to 127.0.0.9:0" in caplog.text
+        with answering(machine), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.connect(listening.ins.getsockname())
+            for data in (bomb, b"\x53\xb0", b"", SYN):
+                asking.send(data)
+            asking.settimeout(PATIENCE)
+            assert of_type(classes.SynAck, decode(asking.recv(65536))).digest
+
+
+def test_what_comes_is_not_taken_apart_into_layers() -> None:
+    """Which takes 20 s for 65 KB."""
+    with GossipSocket("127.0.0.1:0") as opened, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        listening: Any = opened
+        asking.sendto(SYN, listening.ins.getsockname())
+        received = listening.recv()
+    session: Any = ChitchatNode_am.sniff_options["session"]
+    given = session().process(received)
+    assert given is not None
+    assert Chitchat not in received
+    assert Chitchat not in given
+    assert bytes(given[UDP].payload) == SYN
+
+
+SYN = bytes(Chitchat() / ChitchatSyn(cluster_id="test"))
+
+
+def syn_of_many_members(count: int) -> bytes:
+    """A Syn whose digest is the same short entry so many times, compressed into one block after the other."""
+    entry = bytes(NodeDigest(node_id="", ip="127.0.0.1", port=9))
+    per_block = 65535 // len(entry)
+    packed = zstandard.ZstdCompressor(level=19).compress(entry * per_block)
+    blocks = [Block(type=1, data=packed)] * (count // per_block) + [Block(type=0)]
+    return bytes(Chitchat(version=1) / ChitchatSyn(cluster_id="test", digest_blocks=blocks))
 
 
 def test_an_answer_ends_where_a_datagram_does() -> None:

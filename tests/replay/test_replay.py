@@ -8,20 +8,27 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, decode, read_messages
+from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, decode, encode, read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
+from scapy_chitchat.fuzz import building
 from scapy_chitchat.net.packets import Endpoints, ip_packets
+from scapy_chitchat.node.members import KeyValue
+from scapy_chitchat.node.told import ToldMember
 from scapy_chitchat.records.classes import KeyValueOp
+from scapy_chitchat.records.identity import ChitchatId
 from scapy_chitchat.records.sections import delta_of, digest_of, sections
-from scapy_chitchat.replay.channels import ToNode
+from scapy_chitchat.replay.channels import ToFile, ToNode
+from scapy_chitchat.replay.holding import Noting
 from scapy_chitchat.replay.messages import Choice, Messages, Outgoing, Pace, Tally, play
 from scapy_chitchat.replay.reach import named, stays_here
 from scapy_chitchat.replay.rewrite import LoopbackAddresses, Rewriting, parse_address_mapping
@@ -203,6 +210,47 @@ def test_answers_are_counted_and_shown(peer: Path) -> None:
         node.close()
 
 
+def test_what_the_node_does_not_hold_is_told(peer: Path, tmp_path: Path) -> None:
+    node = Node(peer, "0.13")
+    try:
+        options = ("--verify", "--to", node.address, "--asap", "--cluster-id", "laptop")
+        done = run(*options, THREE)
+        assert (done.returncode, done.stderr) == (0, "")
+        late = tmp_path / "late.pcapng"
+        with CaptureWriter(late) as out:
+            for captured in list(read_messages(PCAPS / "v0-ipv6.pcap"))[20:]:
+                out.datagram(HERE, captured.data, captured.datagram.time * 1000)
+        done = run(*options, late)
+        assert done.returncode == 1
+        assert re.search(r"node-\d \(\[::1\]:\d+, \d+\): key-\d is not held, but version \d+ was sent", done.stderr)
+        assert "--fill-gaps" in done.stderr
+    finally:
+        node.close()
+
+
+def test_differences_are_members_and_keys_that_are_missing_or_older() -> None:
+    node = ChitchatId("a", 1, "127.0.0.1:1")
+    ops = [KeyValueOp("k", "v", 3, "Set"), KeyValueOp("gone", "", 4, "Delete"), KeyValueOp("new", "", 5, "Set")]
+    data = encode(building.syn_ack([building.entry(node)], building.section(node, ops)))
+    noting = Noting(ToFile(os.devnull, Rewriting()))
+    noting.send(Outgoing(0.0, data, "SynAck", next(iter(read_messages(THREE))).datagram, b""))
+
+    def told(*keys: KeyValue, last_gc_version: int = 0) -> list[str]:
+        member = ToldMember("a", "127.0.0.1:1", 1, last_gc_version=last_gc_version, key_values=list(keys))
+        return list(noting.differences([member]))
+
+    assert list(noting.differences([])) == ["a (127.0.0.1:1, 1) is not held"]
+    held = (KeyValue("k", "v", 3), KeyValue("gone", "", 4, "Delete"), KeyValue("new", "", 5))
+    assert told(*held) == []
+    assert told(KeyValue("k", "newer", 9), *held[1:]) == []
+    assert told(held[0], held[2], last_gc_version=4) == [], "collected"
+    assert told(held[0], held[2]) == ["a (127.0.0.1:1, 1): gone is not held, but version 4 was sent"]
+    assert told(KeyValue("k", "v", 2), *held[1:]) == [
+        "a (127.0.0.1:1, 1): k is held in version 2, but version 3 was sent"
+    ]
+    assert told(KeyValue("k", "w", 3), *held[1:]) == ["a (127.0.0.1:1, 1): k differs in version 3"]
+
+
 # --- to a sink ---
 
 
@@ -279,6 +327,46 @@ def test_loopback_addresses_are_distinct_and_stay() -> None:
     assert [given.instead_of(address) for address in near] == near
     assert len(set(new.values())) == len(far)
     assert all(map(stays_here, new.values()))
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[Sink, list[bytes], threading.Event]]:
+    """A sink with a small buffer, which takes one message in a while, and none while the event is not set."""
+    sink, taken, takes = Sink(), [], threading.Event()
+    takes.set()
+    sink.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100 * 1024)  # which Linux doubles
+
+    def take() -> None:
+        with suppress(OSError):
+            while takes.wait():
+                taken.append(sink.socket.recv(65536))
+                time.sleep(0.001)
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    yield sink, taken, takes
+    sink.socket.close()
+
+
+@pytest.mark.skipif(not Path("/proc/net/udp").exists(), reason="there is no /proc/net/udp, which tells of drops")
+def test_a_slow_node_gets_all_unless_it_is_flooded(
+    slow: tuple[Sink, list[bytes], threading.Event],
+) -> None:
+    sink, taken, takes = slow
+    done = run("--to", sink.text, "--asap", "--loop", "3", THREE)
+    assert "dropped" not in done.stdout + done.stderr
+    assert eventually(lambda: len(taken) == 3 * 564)
+    taken.clear()
+    takes.clear()
+    done = run("--to", sink.text, "--asap", "--no-window", "--loop", "3", "--type", "Ack", THREE)
+    lost = re.search(r"dropped +([\d,]+)\n", done.stdout)
+    assert lost, done.stdout
+    assert done.returncode == 1
+    assert f"the kernel dropped {lost[1]} datagrams" in done.stderr
+    takes.set()
+    expected = 3 * 188 - int(lost[1].replace(",", ""))
+    assert eventually(lambda: len(taken) >= expected)
+    assert len(taken) == expected
 
 
 def test_due_moments_are_those_of_the_capture() -> None:
@@ -473,6 +561,8 @@ def test_targets_off_this_machine_are_refused() -> None:
         ([], "say where to"),
         (["--to", "127.0.0.1:1", "--speed", "2", "--asap"], "choose one"),
         (["--as-captured"], "belong together"),
+        (["-w", os.devnull, "--verify"], "it asks the node"),
+        (["--to", "127.0.0.1:1", "--no-window"], "goes with --asap"),
         (["--to", "127.0.0.1:1", "--map-node", "x"], "not OLD=NEW"),
         (["--to", "127.0.0.1:1", "--map-addr", "x=y"], "not an IP address"),
         (["-w", os.devnull, "--loop", "0"], "never end"),

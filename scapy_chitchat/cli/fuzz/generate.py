@@ -19,6 +19,7 @@ from scapy_chitchat.cli.options import Json, Write
 from scapy_chitchat.cli.status import StatusLine, stop_cleanly
 from scapy_chitchat.fuzz import Case, cases
 from scapy_chitchat.net.packets import Endpoints
+from scapy_chitchat.net.text import harmless_json
 from scapy_chitchat.wire.protocol import UDP_PORTS
 
 ENDS = Endpoints("127.0.0.1", UDP_PORTS[0] + 1, "127.0.0.1", UDP_PORTS[0])
@@ -85,7 +86,7 @@ def _write_json(made: Iterable[Case]) -> None:
             "case": each.number,
             "messages": [message.hex() for message in each.messages],
         }
-        write(msgspec.json.encode(line) + b"\n")
+        write(harmless_json(msgspec.json.encode(line)) + b"\n")
     sys.stdout.buffer.flush()
 
 

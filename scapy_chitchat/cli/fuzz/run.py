@@ -129,7 +129,7 @@ def _described(number: int, finding: CampaignFinding) -> Iterable[str]:
         yield f"     {printable(finding.symptom[:160])}"
     size = f"{counted(len(finding.messages), 'message')}, {counted(finding.size, 'byte')}"
     yield f"     {size}; {tried}; seen {counted(finding.seen, 'time')}"
-    yield f"     found by {first}; {finding.folder}"
+    yield f"     found by {first}; {printable(finding.folder)}"
 
 
 COMMAND = Command(
