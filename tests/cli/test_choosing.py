@@ -56,7 +56,7 @@ def run(*arguments: object, given: bytes = b"") -> Done:
             setattr(sys, name, value)
     for each in streams[1:]:
         each.flush()
-    out, err = (each.buffer.getvalue().decode() for each in streams[1:])  # type: ignore[attr-defined]
+    out, err = (each.buffer.getvalue().decode() for each in streams[1:])
     return Done(code, out, err)
 
 
