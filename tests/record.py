@@ -7,7 +7,8 @@
 
 A scenario is one of tests/recording/scenarios.py, or a JSON file of the same form (tests/recording/scenario.py says
 what it may have). Nodes at one end are on a loopback of MTU 1500, captured there; at two they are joined by a veth pair
-and captured on it: what nodes of one end say to each other is not seen. ``judged`` makes, one after the other, all
+and captured on it: what nodes of one end say to each other is not seen. Where they talk through a tunnel, ``.inside``
+beside the capture is what tcpdump saw in it. ``judged`` makes, one after the other, all
 captures by which the cluster engine is judged. Beside a capture, ``.jsonl`` is the truth, compressed where the capture
 is; tests/recording/recorder.py describes it.
 """
@@ -20,6 +21,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,40 +31,69 @@ import msgspec
 from scapy_chitchat import read_messages
 from tests.live import tcpdump
 from tests.recording.recorder import Recorder
-from tests.recording.scenario import Node, Scenario
+from tests.recording.scenario import Scenario
 from tests.recording.scenarios import JUDGED, SCENARIOS, STORIES
-from tests.support.namespaces import VETH, NoNamespaces, linked, namespace
-from tests.support.peers import NoPeer
+from tests.support.namespaces import TUNNEL, VETH, NoNamespaces, add_tunnel, linked, namespace
+from tests.support.peers import PATIENCE, NoPeer
+
+OUTER = ("10.78.0.1", "10.78.0.2")
+"""The addresses between which a tunnel leads."""
 
 
 @contextmanager
-def network(ends: list[list[Node]]) -> Iterator[tuple[list[list[str]], str]]:
+def network(scenario: Scenario) -> Iterator[tuple[list[list[str]], str]]:
     """Where the nodes of each end run, and the interface to capture on."""
+    ends = scenario.ends
     if len(ends) == 1:
         with namespace("recorded") as within:
             yield [within], "lo"
         return
     addresses = [[f"{node['listen'].rpartition(':')[0]}/24" for node in nodes] for nodes in ends]
-    with linked(*addresses) as inside:
+    if not scenario.tunnel:
+        with linked(*addresses) as inside:
+            yield inside, VETH
+        return
+    with linked(*([f"{each}/24"] for each in OUTER)) as inside:
+        add_tunnel(inside, scenario.tunnel, OUTER, addresses)
         yield inside, VETH
 
 
 def record(scenario: Scenario, capture: Path, seconds: float) -> None:
     """Run a scenario; write what was captured, and the truth beside it. Raises NoNamespaces or NoPeer."""
     with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / "capture.pcap"
+        raw, within_tunnel = Path(folder) / "capture.pcap", Path(folder) / "inside.pcap"
         with ExitStack() as opened:
-            inside, interface = opened.enter_context(network(scenario.ends))
+            inside, interface = opened.enter_context(network(scenario))
             opened.enter_context(tcpdump(interface, raw, inside[0]))
+            if scenario.tunnel:
+                opened.enter_context(tcpdump(TUNNEL, within_tunnel, inside[0]))
             recorder = Recorder(scenario, inside)
+            opened.callback(settled, [raw, within_tunnel])
             opened.callback(recorder.stop)
             recorder.run(seconds)
-        data = raw.read_bytes()
-    packed = capture.suffix == ".gz"
-    capture.write_bytes(gzip.compress(data, mtime=0) if packed else data)
+        packed = capture.suffix == ".gz"
+        written = {capture: raw, **({beside(capture, "inside.pcap"): within_tunnel} if scenario.tunnel else {})}
+        for path, recorded in written.items():
+            data = recorded.read_bytes()
+            path.write_bytes(gzip.compress(data, mtime=0) if packed else data)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in recorder.truth).encode()
-    truth = str(capture).removesuffix(".gz").removesuffix(".pcap") + ".jsonl"
-    Path(f"{truth}.gz" if packed else truth).write_bytes(gzip.compress(lines, mtime=0) if packed else lines)
+    beside(capture, "jsonl").write_bytes(gzip.compress(lines, mtime=0) if packed else lines)
+
+
+def settled(captures: list[Path]) -> None:
+    """Wait until tcpdump, which writes once a second, has written all that came."""
+    sizes: list[int] = []
+    for _ in range(PATIENCE):
+        before, sizes = sizes, [each.stat().st_size for each in captures if each.exists()]
+        if before == sizes:
+            return
+        time.sleep(1.5)
+
+
+def beside(capture: Path, suffix: str) -> Path:
+    """What is written beside a capture: compressed where that is."""
+    name = str(capture).removesuffix(".gz").removesuffix(".pcap")
+    return Path(f"{name}.{suffix}.gz" if capture.suffix == ".gz" else f"{name}.{suffix}")
 
 
 def report(capture: Path) -> str:

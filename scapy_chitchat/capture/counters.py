@@ -45,6 +45,8 @@ class Counters:
     """Frames of a link type that nothing here can read."""
     unreadable_links: set[int] = field(default_factory=set)
     """These link types."""
+    tunnels: int = 0
+    """Packets of tunnels that were met, whether or not they could be opened."""
     unknown_inside: dict[str, int] = field(default_factory=dict)
     """Packets of tunnels whose inside cannot be read, by what they are."""
     too_deep: int = 0

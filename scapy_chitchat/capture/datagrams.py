@@ -126,6 +126,8 @@ class DatagramReader:
             if step is None:
                 return None
             opener, at, text = step
+            if text:
+                self.counters.tunnels += 1
             if opener is unknown:
                 self.counters.unknown_inside[text] = self.counters.unknown_inside.get(text, 0) + 1
                 return None

@@ -15,6 +15,8 @@ from types import TracebackType
 
 from scapy_chitchat.capture.frame import LARGEST_FRAME
 from scapy_chitchat.capture.frames import CaptureError, Frame
+from scapy_chitchat.capture.steps import ETHERTYPES
+from scapy_chitchat.capture.tunnels import OVER_IPV4, OVER_IPV6, PORTS, VXLAN_START
 from scapy_chitchat.net.interfaces import ETHERNET_HARDWARE, LOOPBACK_HARDWARE, hardware
 from scapy_chitchat.net.numbers import ETHERNET, PROTOCOL_UDP, RAW_IP
 
@@ -38,14 +40,15 @@ _TIMESPEC = struct.Struct("@ll")
 
 # --- the kernel's filter ---
 
-_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _LOAD_HALF_AT_X = 0x20, 0x28, 0x30, 0x48
+_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _LOAD_WORD_AT_X, _LOAD_HALF_AT_X = 0x20, 0x28, 0x30, 0x40, 0x48
 _AND, _SHIFT_LEFT, _TO_X, _RETURN, _IF_EQUAL, _IF_SET = 0x54, 0x64, 0x07, 0x06, 0x15, 0x45
 _PROTOCOL, _PACKET_TYPE, _HARDWARE = 0xFFFFF000, 0xFFFFF004, 0xFFFFF01C  # what the kernel knows beside the bytes
 _IP = 0xFFF00000  # offsets from here count from the IP header, whatever the link layer
 _OUTGOING = 4
 _VLANS = (0x8100, 0x88A8)
-_FRAGMENT = 44
-_OTHER_EXTENSIONS = (0, 43, 51, 60)
+_IPV4, _IPV6 = 0x0800, 0x86DD
+_FRAGMENT, _AUTHENTICATION = 44, 51
+_OTHER_EXTENSIONS = (0, 43, _AUTHENTICATION, 60)
 _MOST_PORTS = 50
 
 
@@ -78,50 +81,68 @@ class _Filter:
         return out
 
 
-def udp_filter(ports: Collection[int] = ()) -> bytes:
+def udp_filter(ports: Collection[int] = (), *, tunnels: bool = False, ethernet: bool = True) -> bytes:
     """A program that takes UDP datagrams from or to one of these ports, or all, and every fragment of UDP.
 
-    Packets behind a VLAN tag that the kernel has not taken off are all taken.
+    Packets behind a VLAN tag that the kernel has not taken off are all taken. ``tunnels``: every packet of a tunnel is
+    taken, too, as tunnels.py knows them: by EtherType (where there are headers that have one: ``ethernet``), IP
+    protocol, UDP port, and VXLAN by its header.
     """
     if len(ports) > _MOST_PORTS:
         ports = ()
+    announced = set(_VLANS)
+    if tunnels and ethernet:
+        announced |= set(ETHERTYPES) - {_IPV4, _IPV6}
     code = _Filter()
     code.add(_LOAD_WORD, _HARDWARE)
     code.add(_IF_EQUAL, LOOPBACK_HARDWARE, "", "any way")
     code.add(_LOAD_WORD, _PACKET_TYPE)
-    code.add(_IF_EQUAL, _OUTGOING, "drop")
+    code.add(_IF_EQUAL, _OUTGOING, "drop IPv4")
     code.label("any way")
     code.add(_LOAD_WORD, _PROTOCOL)
-    code.compare([0x86DD], "IPv6")
-    code.compare(_VLANS, "take")
-    code.add(_IF_EQUAL, 0x0800, "", "drop")
+    code.compare([_IPV6], "IPv6")
+    code.compare(sorted(announced), "take IPv4")
+    code.add(_IF_EQUAL, _IPV4, "", "drop IPv4")
     code.add(_LOAD_BYTE, _IP + 9)
-    code.add(_IF_EQUAL, PROTOCOL_UDP, "", "drop")
+    code.compare(sorted({*OVER_IPV4, _AUTHENTICATION}) if tunnels else (), "take IPv4")
+    code.add(_IF_EQUAL, PROTOCOL_UDP, "", "drop IPv4")
     code.add(_LOAD_HALF, _IP + 6)
-    code.add(_IF_SET, 0x1FFF, "take")
+    code.add(_IF_SET, 0x1FFF, "take IPv4")
     code.add(_LOAD_BYTE, _IP)
     code.add(_AND, 15)
     code.add(_SHIFT_LEFT, 2)
     code.add(_TO_X)
-    _compare_ports(code, _LOAD_HALF_AT_X, _IP, ports)
+    _compare_datagram(code, "IPv4", (_LOAD_HALF_AT_X, _LOAD_WORD_AT_X), _IP, ports, tunnels)
     code.label("IPv6")
     code.add(_LOAD_BYTE, _IP + 6)
-    code.compare((_FRAGMENT, *_OTHER_EXTENSIONS), "take")
-    code.add(_IF_EQUAL, PROTOCOL_UDP, "", "drop")
-    _compare_ports(code, _LOAD_HALF, _IP + 40, ports)
-    code.label("drop")
-    code.add(_RETURN, 0)
-    code.label("take")
-    code.add(_RETURN, LARGEST_FRAME)
+    code.compare((_FRAGMENT, *_OTHER_EXTENSIONS), "take IPv6")
+    code.compare(sorted(OVER_IPV6) if tunnels else (), "take IPv6")
+    code.add(_IF_EQUAL, PROTOCOL_UDP, "", "drop IPv6")
+    _compare_datagram(code, "IPv6", (_LOAD_HALF, _LOAD_WORD), _IP + 40, ports, tunnels)
     return code.program()
 
 
-def _compare_ports(code: _Filter, load: int, place: int, ports: Collection[int]) -> None:
-    """Take it if one of its ports is one of these, or if there are none; otherwise drop it."""
+def _compare_datagram(
+    code: _Filter, name: str, loads: tuple[int, int], place: int, ports: Collection[int], tunnels: bool
+) -> None:
+    """Take it if one of its ports is one of these or there are none, or if it is of a tunnel; otherwise drop it.
+
+    This is the end of the program for one version of IP: a jump reaches no further than 255 instructions.
+    """
+    half, word = loads
+    wanted = {*ports, *(PORTS if tunnels else ())}
     for offset in (0, 2) if ports else ():
-        code.add(load, place + offset)
-        code.compare(sorted(ports), "take")
-    code.add(_RETURN, 0 if ports else LARGEST_FRAME)
+        code.add(half, place + offset)
+        code.compare(sorted(wanted), f"take {name}")
+    if not ports:
+        code.add(_RETURN, LARGEST_FRAME)
+    elif tunnels:
+        code.add(word, place + 8)
+        code.compare([int.from_bytes(VXLAN_START, "big")], f"take {name}")
+    code.label(f"drop {name}")
+    code.add(_RETURN, 0)
+    code.label(f"take {name}")
+    code.add(_RETURN, LARGEST_FRAME)
 
 
 # --- interfaces ---
@@ -130,11 +151,11 @@ def _compare_ports(code: _Filter, load: int, place: int, ports: Collection[int])
 class Interface:
     """The frames of UDP datagrams that pass an interface: an iterator without an end, and a context manager.
 
-    While nothing comes it gives None, from time to time. ``ports`` as for ``udp_filter``. Raises CaptureError where
-    there is no such interface, or it goes down, and PermissionError where we may not capture.
+    While nothing comes it gives None, from time to time. ``ports``, ``tunnels``: as for ``udp_filter``. Raises
+    CaptureError where there is no such interface, or it goes down, and PermissionError where we may not capture.
     """
 
-    def __init__(self, name: str, ports: Collection[int] = ()) -> None:
+    def __init__(self, name: str, ports: Collection[int] = (), *, tunnels: bool = False) -> None:
         if not hasattr(socket, "AF_PACKET"):
             raise CaptureError("only Linux has packet sockets; elsewhere: tcpdump -w - udp | scapy-chitchat read -")
         self.name = name
@@ -144,7 +165,7 @@ class Interface:
         # of no protocol until it is bound, so that nothing comes before the filter; all interfaces cannot be bound to
         self._socket = socket.socket(socket.AF_PACKET, kind, socket.htons(_ALL_PROTOCOLS) if name == ANY else 0)
         try:
-            self._prepare(udp_filter(ports))
+            self._prepare(udp_filter(ports, tunnels=tunnels, ethernet=self.linktype == ETHERNET))
             if name == ANY:
                 self._forget_what_came()
             else:

@@ -15,7 +15,7 @@ from scapy_chitchat.cli.clusters import Detector, Feeding, Times, gaps, run_text
 from scapy_chitchat.cli.common import complain, console, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import SECOND, Clock
-from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json
+from scapy_chitchat.cli.options import FILTERS, FileOptions, Files, Json, Node, OUTPUT
 from scapy_chitchat.cluster import Rung, Step
 from scapy_chitchat.net.text import printable
 
@@ -42,7 +42,7 @@ class FollowOptions(FileOptions, Times, Detector):
     """What ``follow`` takes beside the key and the files."""
 
     PANEL: ClassVar = FILTERS
-    node: Annotated[str, typer.Option("--node", metavar="ID", help="Only of this node; * and ? are wildcards.")] = ""
+    node: Node = ""
     cluster: Annotated[str, typer.Option("--cluster", metavar="ID", help="Only of this cluster_id.")] = ""
     last: Annotated[
         int, typer.Option("--last", metavar="N", min=1, rich_help_panel=OUTPUT, help="Only the last N versions.")

@@ -50,6 +50,10 @@ class Capture:
             help="Whom root becomes once it may capture, and who writes the file; who called sudo, or nobody.",
         ),
     ] = ""
+    tunnels: Annotated[
+        bool,
+        typer.Option("--tunnels", help="Messages in tunnels, too: VXLAN, Geneve, GRE, IP in IP, MPLS and others."),
+    ] = False
 
 
 def sniff(capture: Capture, wish: MessageOptions) -> int:
@@ -79,6 +83,8 @@ def sniff(capture: Capture, wish: MessageOptions) -> int:
         complain(f"the kernel dropped {counted(dropped, 'frame')}: they came faster than they could be shown")
     if not output.counts.messages and not code:
         complain(_nothing_seen(capture, wish, output))
+    if capture.tunnels and not output.counters.tunnels:
+        complain(f"no tunnels on {capture.interface}: they pass the interface with the hosts' own addresses")
     output.notes()
     return code
 
@@ -130,7 +136,7 @@ class _Stop:
 def _open(capture: Capture, wish: MessageOptions) -> Interface:
     ports = () if capture.any_port else wish.ports or UDP_PORTS
     try:
-        return Interface(capture.interface, ports)
+        return Interface(capture.interface, ports, tunnels=capture.tunnels)
     except CaptureError as error:
         raise CommandFailed(str(error)) from None
     except PermissionError:
@@ -175,20 +181,23 @@ def _nothing_seen(capture: Capture, wish: MessageOptions, output: Output) -> str
     if capture.any_port:
         return f"{what}, in {counted(output.counters.datagrams, 'UDP datagram')}"
     ports = ", ".join(map(str, sorted(wish.ports or UDP_PORTS)))
-    return f"{what} from or to UDP port {ports}; --port names another, --any-port looks at all"
+    more = "" if capture.tunnels else ", --tunnels into tunnels"
+    return f"{what} from or to UDP port {ports}; --port names another, --any-port looks at all{more}"
 
 
 COMMAND = Command(
     sniff,
     more="""
 What goes from or to ports 7280, 7282 and 10000 is looked at; --port names others, --any-port looks at all UDP.
-Fragments are put together. Stop it with Ctrl-C.
+Fragments are put together. With --tunnels the packets of tunnels are looked into, which is more work on a busy host.
+Stop it with Ctrl-C.
 
 Once it may capture, root becomes the user who called sudo, or nobody, and has no capabilities left; --user names
 another. That user writes the file of -w.
 """,
     examples=(
         "sudo scapy-chitchat sniff -i eth0",
+        "sudo scapy-chitchat sniff -i eth0 --tunnels --from indexer-0",
         "sudo scapy-chitchat sniff -i any --dedup --json --node indexer-0",
         "sudo scapy-chitchat sniff -i lo --port 7281 -w gossip.pcapng --seconds 60",
     ),

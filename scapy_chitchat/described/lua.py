@@ -199,15 +199,19 @@ class Generator:
         """By its header a message is known: where it starts with a magic number."""
         fields = fields_of(self.of.root)
         if type(fields[0]) is not MagicField:
-            self.out.add("", "local looks_like_message = nil -- there is nothing that a message is known by")
+            self.out.add("", "-- There is nothing that a message is known by.")
+            self.out.add("local looks_like_message, has_magic")
             return
         self.out.section("What a message is known by")
         size = sum(each.sz for each in fields)
+        magic = struct.pack(fields[0].fmt, fields[0].default)
+        with self.out.block("local function has_magic(tvb)"):
+            self.out.add(f"return tvb:len() >= {len(magic)} and tvb:raw(0, {len(magic)}) == {quoted_bytes(magic)}")
+        self.out.add("")
         with self.out.block("local function looks_like_message(tvb)"):
             with self.out.block(f"if tvb:len() < {size} then"):
                 self.out.add("return false")
             self.out.add(f"local header = tvb:raw(0, {size})")
-            magic = struct.pack(fields[0].fmt, fields[0].default)
             tests = [f"sub(header, 1, {len(magic)}) == {quoted_bytes(magic)}"]
             at = len(magic)
             for each in fields[1:]:

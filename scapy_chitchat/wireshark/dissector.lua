@@ -2,7 +2,8 @@
 --
 -- How Wireshark comes to call the dissector: ports, Decode As, the heuristic; and the preferences.
 
-PROTOCOL.prefs.ports = Pref.range("UDP ports", DEFAULT_PORTS, "Ports on which every datagram is taken for this protocol", 65535)
+PROTOCOL.prefs.ports = Pref.range("UDP ports", DEFAULT_PORTS, "Ports on which every datagram is taken for this protocol; on the usual ones those that begin as a message", 65535)
+PROTOCOL.prefs.skip_bytes = Pref.uint("Bytes before a message", 0, "So many bytes, such as a signature, are passed over in each datagram")
 if HAS_STREAMS then
   PROTOCOL.prefs.decompress = Pref.bool("Decompress streams", true, "Show what compressed blocks hold")
   PROTOCOL.prefs.stream_limit = Pref.uint(
@@ -15,8 +16,34 @@ end
 collectgarbage("setpause", 130)
 collectgarbage("setstepmul", 5000)
 
+-- The message in a datagram; nil where nothing is behind what is to be passed over.
+local function unwrapped(tvb)
+  local skipped = PROTOCOL.prefs.skip_bytes
+  if skipped == 0 then
+    return tvb
+  end
+  return tvb:len() > skipped and tvb(skipped):tvb() or nil
+end
+
+local HOME = {}
+for port in string.gmatch(DEFAULT_PORTS, "%d+") do
+  HOME[tonumber(port)] = true
+end
+
+-- On the usual ports much else may be at home, too. Who names ports means every datagram there.
+local function is_foreign(tvb, pinfo)
+  return has_magic
+    and PROTOCOL.prefs.ports == DEFAULT_PORTS
+    and (HOME[pinfo.src_port] or HOME[pinfo.dst_port])
+    and not has_magic(tvb)
+end
+
 local function dissect(tvb, pinfo, tree)
-  local message = read_message(READ, tvb, pinfo, tree)
+  local inside = unwrapped(tvb)
+  if not inside or is_foreign(inside, pinfo) then
+    return 0
+  end
+  local message = read_message(READ, inside, pinfo, tree)
   finish(message)
   return tvb:len()
 end
@@ -44,7 +71,8 @@ end
 -- then stays with this dissector.
 if looks_like_message then
   PROTOCOL:register_heuristic("udp", function(tvb, pinfo, tree)
-    if not looks_like_message(tvb) then
+    local inside = unwrapped(tvb)
+    if not inside or not looks_like_message(inside) then
       return false
     end
     dissect(tvb, pinfo, tree)

@@ -275,7 +275,7 @@ def test_the_version_needs_no_framework() -> None:
     [
         ("re", {"read", "replay"}),
         ("fuzz re", {"reproduce"}),
-        ("read --st", {"--stats", "--stream-limit"}),
+        ("read --st", {"--stats", "--status", "--stream-limit"}),
         ("read --type Syn", {"Syn", "SynAck"}),
         ("fuzz run --strategy se", {"sequences"}),
     ],

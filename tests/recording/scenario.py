@@ -46,9 +46,16 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Changes a second that each node makes to its keys, unless it says itself what it changes (``workload``)."""
     words: Literal["plain", "quickwit"] = "plain"
     """Which keys and values: random ones, or such as a Quickwit cluster gossips."""
+    tunnel: Literal["", "vxlan", "geneve"] = ""
+    """Of two ends: what their gossip travels in, over the veth pair. Captured is the veth, beside it the inside."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a step that cannot be done: of a node that is not there then, or not in that state."""
+        """Raises ValueError for a tunnel that does not lead from one end to another, and a step that cannot be done.
+
+        Such a step is of a node that is not there then, or not in that state.
+        """
+        if self.tunnel and len(self.ends) != 2:
+            raise ValueError("a tunnel wants two ends")
         names = [node["node_id"] for end in self.ends for node in end]
         states = {name: "away" if name in self.late() else "at work" for name in names}
         for step in sorted(self.steps, key=lambda step: step.at):

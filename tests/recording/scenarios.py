@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -102,6 +102,19 @@ ORDINARY = {
         changes=1,
     ),
 }
+
+_TUNNELS: tuple[Literal["vxlan", "geneve"], ...] = ("vxlan", "geneve")
+
+TUNNELLED: dict[str, Scenario] = {
+    kind: Scenario(
+        [[on_link(1, "0.13", 1)], [on_link(2, "0.13", 1)]],
+        steps=[step for number in (1, 2) for step in large_keys(f"node-{number}", 4, 3000, 1)],
+        changes=1,
+        tunnel=kind,
+    )
+    for kind in _TUNNELS
+}
+"""Two nodes whose gossip travels in a tunnel with an MTU of 1450, some of it in fragments."""
 
 BRISK: dict[str, Any] = {"interval": 200, "initial_interval": 1000}
 """Rounds so close, and a failure detector that expects it: deaths take seconds."""
@@ -239,4 +252,4 @@ STORIES = {
 }
 """A cluster to which everything happens."""
 
-SCENARIOS: dict[str, Scenario] = {**ORDINARY, **JUDGED, **STORIES}
+SCENARIOS: dict[str, Scenario] = {**ORDINARY, **TUNNELLED, **JUDGED, **STORIES}

@@ -48,6 +48,33 @@ def namespace(label: str = "test") -> Iterator[list[str]]:
         _ip("netns", "del", name)
 
 
+TUNNEL = "inner"
+"""The name of the tunnel's device at either end of a link."""
+TUNNEL_MTU = 1450
+NETWORK = "5001"
+DEVICES = {
+    "vxlan": ("vxlan", "id", NETWORK, "dstport", "4789"),
+    "geneve": ("geneve", "id", NETWORK),
+}
+"""Kinds of tunnels, as ip link makes their devices."""
+
+
+def add_tunnel(ends: Sequence[list[str]], kind: str, outer: Sequence[str], inner: Sequence[Sequence[str]]) -> None:
+    """A tunnel over a link, whose ends have the addresses ``outer``; its devices have those of ``inner``, as /24.
+
+    Raises NoNamespaces where this machine's kernel has no such tunnels.
+    """
+    for within, there, addresses in zip(ends, reversed(outer), inner, strict=True):
+        name = within[-1]
+        command = ["ip", "-n", name, "link", "add", TUNNEL, "type", *DEVICES[kind], "remote", there]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NoNamespaces(f"this kernel makes no {kind} device: {done.stderr.strip()}")
+        for address in addresses:
+            _ip("-n", name, "address", "add", address, "dev", TUNNEL)
+        _ip("-n", name, "link", "set", TUNNEL, "up", "mtu", str(TUNNEL_MTU))
+
+
 VETH = "gossip"
 """The name of the interface at either end of a link."""
 

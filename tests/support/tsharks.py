@@ -33,6 +33,9 @@ from tests.support import ROOT
 
 DISSECTOR = ROOT / "lua" / "chitchat.lua"
 NOBODY = 65534
+EVERY_DATAGRAM = ("-o", "chitchat.ports:7280")
+"""Options by which tshark takes for messages all datagrams that ``write_capture`` writes: whoever names a port means
+whatever comes there, and on the usual ports the magic number decides."""
 
 Leaf = tuple[str, bytes]
 

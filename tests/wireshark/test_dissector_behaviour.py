@@ -23,7 +23,7 @@ from scapy_chitchat import (
     NodeOp,
 )
 from tests.support import PCAPS
-from tests.support.tsharks import Tshark, every_tshark, write_capture
+from tests.support.tsharks import EVERY_DATAGRAM, Tshark, every_tshark, write_capture
 
 SYN = bytes(Chitchat() / ChitchatSyn(cluster_id="prod", digest=[NodeDigest(node_id="a")]))
 
@@ -44,7 +44,14 @@ def column(tshark: Tshark, capture: Path, *fields: str, options: tuple[str, ...]
     [
         (7280, SYN, (), True),
         (10000, SYN, (), True),
-        (7280, b"something else", (), True),
+        (7280, b"something else", (), False),
+        (10000, b"something else", (), False),
+        (7280, b"\x53\xb0\x09", (), True),
+        (7280, b"something else", ("-o", "chitchat.ports:7280"), True),
+        (7280, b"signed: " + SYN, (), False),
+        (7280, b"signed: " + SYN, ("-o", "chitchat.skip_bytes:8"), True),
+        (4444, b"signed: " + SYN, ("-o", "chitchat.skip_bytes:8"), True),
+        (7280, b"signed: ", ("-o", "chitchat.skip_bytes:8"), False),
         (4444, SYN, (), True),
         (4444, b"\x53\xb0\x02\x00" + bytes(20), (), False),
         (4444, b"\x53\xb0\x00\x04" + bytes(20), (), False),
@@ -106,9 +113,8 @@ def test_info_says_what_is_in_a_message(tshark: Tshark, tmp_path: Path) -> None:
         bytes(Chitchat() / ChitchatSyn(cluster_id="x" * 79 + "日本")): f"Syn V0, cluster={'x' * 79}…, digest=0",
     }  # fmt: skip
     capture = write_capture(tmp_path / "info.pcap", messages)
-    infos = [
-        info for (info,) in column(tshark, capture, "_ws.col.Info" if tshark.version() < (4, 4) else "_ws.col.info")
-    ]
+    name = "_ws.col.Info" if tshark.version() < (4, 4) else "_ws.col.info"
+    infos = [info for (info,) in column(tshark, capture, name, options=EVERY_DATAGRAM)]
     assert [info.replace("\\\\", "\\") for info in infos] == list(messages.values())
 
 

@@ -17,6 +17,7 @@ from scapy_chitchat.described.lists import BlocksField, items_bytes
 from scapy_chitchat.described.lua_source import snake_case
 from scapy_chitchat.wire.layers import ITEMS, Chitchat
 from tests.support.tsharks import (
+    EVERY_DATAGRAM,
     Leaf,
     Tshark,
     dissected,
@@ -33,7 +34,7 @@ JSON = ("-T", "json", "-x", "-J", "frame chitchat")
 @lru_cache(maxsize=4)
 def shown_by(tshark: Tshark, capture: Path) -> dict[int, list[Leaf]]:
     """The leaves of every message, by frame."""
-    return {frame: list(tshark_leaves(tree)) for frame, tree in dissected(tshark.run(capture, *JSON))}
+    return {frame: list(tshark_leaves(tree)) for frame, tree in dissected(tshark.run(capture, *JSON, *EVERY_DATAGRAM))}
 
 
 @every_tshark

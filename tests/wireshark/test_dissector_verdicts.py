@@ -26,7 +26,7 @@ from scapy_chitchat import (
 from scapy_chitchat.records.checks import CODES
 from scapy_chitchat.wireshark.chitchat import UNSEEN
 from tests.mutations import Mutator
-from tests.support.tsharks import Tshark, every_tshark, write_capture
+from tests.support.tsharks import EVERY_DATAGRAM, Tshark, every_tshark, write_capture
 
 LIMIT = 1024 * 1024
 """The dissector's default bound on a stream."""
@@ -43,7 +43,7 @@ def experts(tshark: Tshark, capture: Path, *options: str) -> dict[int, list[str]
     names = ["frame.number", "_ws.lua.error", *map(expert_name, SEEN)]
     wanted = [word for name in names for word in ("-e", name)]
     found = {}
-    for line in tshark.run(capture, "-T", "fields", *wanted, *options).splitlines():
+    for line in tshark.run(capture, "-T", "fields", *wanted, *EVERY_DATAGRAM, *options).splitlines():
         number, error, *present = line.split("\t")
         assert not error, f"frame {number}: {error}"
         found[int(number)] = [code for code, there in zip(SEEN, present, strict=True) if there]
