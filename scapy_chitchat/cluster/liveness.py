@@ -9,6 +9,7 @@ Source: failure_detector.rs of the crate, held against running nodes.
 
 from __future__ import annotations
 
+from array import array
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +20,10 @@ SECOND = 1_000_000_000
 """Nanoseconds."""
 
 MILLISECOND = 1_000_000
+MICROSECOND = 1_000
+
+_LONGEST = 2**32 - 1
+"""More than an hour: a longer interval counts as this."""
 
 PRIOR_WEIGHT = 5
 """How many intervals of ``initial_interval`` the mean starts from."""
@@ -45,11 +50,7 @@ class Detector(NamedTuple):
 
 
 class Window(msgspec.Struct, gc=False):
-    """The heartbeats of one subject at one observer.
-
-    When the window is full, each new interval takes the mean of the kept ones out, where a node takes out the oldest:
-    nothing but a count and a sum is kept.
-    """
+    """The heartbeats of one subject at one observer."""
 
     late: int = 0
     """When the capture met it, where it began in the middle: the node has intervals that nobody knows. 0: it has
@@ -58,6 +59,11 @@ class Window(msgspec.Struct, gc=False):
     """When the last heartbeat that was news came; 0: none yet."""
     count: int = 0
     total: int = 0
+    kept: array[int] | None = None
+    """The intervals in microseconds; once there are as many as a node keeps, a ring. Four bytes each, because there are
+    as many as observers times subjects times the size of a window."""
+    oldest: int = 0
+    """Where in a full ring the next one goes."""
     alive: bool | None = None
     """The last verdict; None: not judged, or not to be told."""
     judged_dead: int = 0
@@ -67,12 +73,22 @@ class Window(msgspec.Struct, gc=False):
         """A heartbeat that was news."""
         interval = now - self.last
         if self.last and interval <= detector.longest:
-            if self.count >= detector.window:
-                self.total -= self.total // self.count
-                self.count -= 1
-            self.count += 1
-            self.total += interval
+            self._keep(min(max(0, interval) // MICROSECOND, _LONGEST), detector.window)
         self.last = now
+
+    def _keep(self, interval: int, most: int) -> None:
+        """One more interval; of a full window the oldest goes."""
+        kept = self.kept
+        if kept is None:
+            kept = self.kept = array("I")
+        if self.count < most:
+            kept.append(interval)
+            self.count += 1
+        else:
+            self.total -= kept[self.oldest] * MICROSECOND
+            kept[self.oldest] = interval
+            self.oldest = (self.oldest + 1) % most
+        self.total += interval * MICROSECOND
 
     def phi(self, now: int, detector: Detector) -> float | None:
         """None while there is no interval."""
@@ -104,7 +120,8 @@ class Window(msgspec.Struct, gc=False):
         if not self.judged_dead:
             self.judged_dead = now
         self.alive = False
-        self.count = self.total = self.late = 0
+        self.count = self.total = self.late = self.oldest = 0
+        self.kept = None
 
 
 def initial_interval_above(window: Window, now: int, detector: Detector) -> int:

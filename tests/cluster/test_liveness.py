@@ -32,6 +32,27 @@ def test_death_comes_at_the_threshold_and_forgets_the_intervals() -> None:
     assert (window.count, window.last, window.judged_dead) == (0, 11 * SECOND, 30 * SECOND)
 
 
+def test_a_full_window_lets_the_oldest_interval_go() -> None:
+    detector = Detector.of(Settings(window=3))
+    window = Window()
+    now = SECOND
+    window.report(now, detector)
+    for interval in (9, 1, 2, 3, 4):
+        now += interval * SECOND
+        window.report(now, detector)
+    assert (window.count, window.total) == (3, (2 + 3 + 4) * SECOND)
+
+
+def test_a_heartbeat_that_rose_unseen_was_heard() -> None:
+    told = introduced()
+    for turn in range(3):
+        assert told.replica(B, A).alive is not True
+        told.wait(1000)
+        told.syn(B, A, {A: (10 + turn, 0, 1), B: (10 + 2 * turn, 0, 0)})
+    told.cluster.finish()
+    assert told.replica(B, A).alive is True
+
+
 def test_intervals_over_the_longest_are_not_recorded() -> None:
     window = Window()
     window.report(SECOND, _DETECTOR)
