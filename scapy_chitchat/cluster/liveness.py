@@ -57,6 +57,8 @@ class Window(msgspec.Struct, gc=False):
     none."""
     last: int = 0
     """When the last heartbeat that was news came; 0: none yet."""
+    before: int = 0
+    """When the one before it came."""
     count: int = 0
     total: int = 0
     kept: array[int] | None = None
@@ -74,7 +76,15 @@ class Window(msgspec.Struct, gc=False):
         interval = now - self.last
         if self.last and interval <= detector.longest:
             self._keep(min(max(0, interval) // MICROSECOND, _LONGEST), detector.window)
-        self.last = now
+        self.before, self.last = self.last, now
+
+    def take_back(self, detector: Detector) -> None:
+        """The last heartbeat was no news: what told it was never read."""
+        kept = self.kept
+        if kept and not self.oldest and self.before and self.last - self.before <= detector.longest:
+            self.total -= kept.pop() * MICROSECOND
+            self.count -= 1
+        self.last = self.before
 
     def _keep(self, interval: int, most: int) -> None:
         """One more interval; of a full window the oldest goes."""

@@ -87,7 +87,8 @@ class Observer:
         """Subjects that it has let go, and their last heartbeat."""
         self.entries = 0
         self.missed = 0
-        self.unseen_reads = 0
+        self.news: list[list[int]] = []
+        """Since its last statement, of each digest read, the subjects whose heartbeats were news."""
 
     # --- reading ---
 
@@ -98,6 +99,7 @@ class Observer:
             news = [subject for subject, said in table.items() if said[0] > numbers[subject][0]]
         else:
             news = [subject for subject, said in table.items() if said[0] > numbers.get(subject, _UNKNOWN)[0]]
+        self.news.append(news)
         for subject in news:
             said, mine = table[subject], numbers.get(subject)
             if mine is None:
@@ -171,7 +173,8 @@ class Observer:
     def state(self, table: Table, now: int, detector: Detector) -> Iterator[Correction]:
         """Its digest: gives what was not as predicted, its own entry and its own collections aside.
 
-        A heartbeat that rose unseen was heard since its last statement: that is news for its failure detector, too.
+        A heartbeat that rose unseen was heard since its last statement: that is news for its failure detector, too. One
+        that it has not, although a digest was taken for read, was in a message that it never read.
         """
         numbers = self.numbers
         counted = self.stated
@@ -186,6 +189,8 @@ class Observer:
             said, mine = table[subject], numbers.get(subject)
             if mine and said[0] > mine[0] > 0 and subject != self.run:
                 self.windows.setdefault(subject, Window()).report(now, detector)
+            elif mine and mine[0] > said[0] > 0 and any(subject in each for each in self.news):
+                self.windows.setdefault(subject, Window()).take_back(detector)
             if subject == self.run or (mine and mine[0] == said[0] and mine[2] == said[2]):
                 numbers[subject] = said
                 continue
@@ -199,6 +204,7 @@ class Observer:
             self.entries += len(table) - (self.run in table)
         if self.alternatives:
             self._rule_out(table)
+        self.news.clear()
         self.stated = True
 
     def _other_rules(self, subject: int, said: Numbers) -> bool:
