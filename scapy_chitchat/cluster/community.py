@@ -202,8 +202,7 @@ class Community:
             self.emit("not-captured", observer.run, count=unseen)
 
     def _silent_rounds(self, observer: Observer, new_round: bool) -> int:
-        """How many rounds without a Syn it may have had since its last one: who knows nobody has such, and counts them
-        as it counts messages."""
+        """The rounds without a Syn that it may have had: who knows nobody has such, and counts them like messages."""
         if not (self.interval and observer.last_round):
             return 0
         return max(0, (self.time - observer.last_round + self.interval // 8) // self.interval - new_round)
