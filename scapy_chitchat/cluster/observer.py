@@ -87,8 +87,8 @@ class Observer:
         """Subjects that it has let go, and their last heartbeat."""
         self.entries = 0
         self.missed = 0
-        self.news: list[list[int]] = []
-        """Since its last statement, of each digest read, the subjects whose heartbeats were news."""
+        self.said: Table = {}
+        """Its last statement."""
 
     # --- reading ---
 
@@ -99,7 +99,6 @@ class Observer:
             news = [subject for subject, said in table.items() if said[0] > numbers[subject][0]]
         else:
             news = [subject for subject, said in table.items() if said[0] > numbers.get(subject, _UNKNOWN)[0]]
-        self.news.append(news)
         for subject in news:
             said, mine = table[subject], numbers.get(subject)
             if mine is None:
@@ -173,8 +172,8 @@ class Observer:
     def state(self, table: Table, now: int, detector: Detector) -> Iterator[Correction]:
         """Its digest: gives what was not as predicted, its own entry and its own collections aside.
 
-        A heartbeat that rose unseen was heard since its last statement: that is news for its failure detector, too. One
-        that it has not, although a digest was taken for read, was in a message that it never read.
+        A heartbeat that rose unseen was heard since its last statement: that is news for its failure detector, too.
+        Where it did not rise, although a digest was taken for read, that was in a message that it never read.
         """
         numbers = self.numbers
         counted = self.stated
@@ -189,7 +188,7 @@ class Observer:
             said, mine = table[subject], numbers.get(subject)
             if mine and said[0] > mine[0] > 0 and subject != self.run:
                 self.windows.setdefault(subject, Window()).report(now, detector)
-            elif mine and mine[0] > said[0] > 0 and any(subject in each for each in self.news):
+            elif mine and mine[0] > said[0] > 0 and self.said.get(subject, _UNKNOWN)[0] == said[0]:
                 self.windows.setdefault(subject, Window()).take_back(detector)
             if subject == self.run or (mine and mine[0] == said[0] and mine[2] == said[2]):
                 numbers[subject] = said
@@ -204,7 +203,7 @@ class Observer:
             self.entries += len(table) - (self.run in table)
         if self.alternatives:
             self._rule_out(table)
-        self.news.clear()
+        self.said = table
         self.stated = True
 
     def _other_rules(self, subject: int, said: Numbers) -> bool:

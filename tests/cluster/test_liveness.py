@@ -61,7 +61,7 @@ def test_what_was_never_read_was_no_sign_of_life() -> None:
     assert (window.count, window.total, window.last) == (1, SECOND, 2 * SECOND)
 
 
-def test_a_heartbeat_that_an_observer_has_not_was_never_heard() -> None:
+def test_a_heartbeat_that_did_not_rise_was_never_heard() -> None:
     phis = []
     for stated in (12, 30):
         told = introduced()
