@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -118,9 +117,30 @@ _SHORT = {"too-short", "bad-type", "string-short", "field-short", "block-short"}
 _OURS = "stream-limit"
 """What stops us and not a node."""
 
-_decode = lru_cache(maxsize=8)(decode_whole)
-"""Nodes send the same Syn to several peers in a round, and equal Acks: what was just read is not read again. Few are
-kept, because one may hold many megabytes when it is unpacked."""
+
+class _Recent(dict[tuple[bytes, int], Decoded]):
+    """What was read lately, by its bytes and the limit: nodes send the same Syn to several peers in a round, and equal
+    Acks. All is forgotten when it becomes too much."""
+
+    most = 256
+    most_bytes = 1 << 21
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+
+    def __missing__(self, key: tuple[bytes, int]) -> Decoded:
+        data, limit = key
+        decoded = decode_whole(data, limit)
+        self._bytes += len(data) + sum(len(stream.held) for stream in decoded.streams)
+        if len(self) >= self.most or self._bytes > self.most_bytes:
+            self.clear()
+            self._bytes = 0
+        self[key] = decoded
+        return decoded
+
+
+_RECENT = _Recent()
 
 
 class CapturedMessage:
@@ -139,7 +159,7 @@ class CapturedMessage:
         self._findings: list[Finding] | None = None
         self._decoded: Decoded | None = None
         try:
-            self._decoded = _decode(datagram.data, limit)
+            self._decoded = _RECENT[datagram.data, limit]
             self.message = self._decoded.message
         except DecodeError as error:
             self._refusal = error

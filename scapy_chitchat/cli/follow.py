@@ -15,7 +15,7 @@ from scapy_chitchat.cli.clusters import Detector, Feeding, Times, gaps, run_text
 from scapy_chitchat.cli.common import complain, console, counted, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import SECOND, Clock
-from scapy_chitchat.cli.options import FILTERS, FileOptions, Files, Json, Node, OUTPUT
+from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json, Node
 from scapy_chitchat.cluster import Rung, Step
 from scapy_chitchat.net.text import printable
 

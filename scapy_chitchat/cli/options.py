@@ -105,6 +105,12 @@ CLUSTER_ID = typer.Option(
 )
 """``--cluster-id``, of messages that are sent."""
 
+Observer = Annotated[
+    str,
+    typer.Option(
+        "--observer", metavar="ID", rich_help_panel=FILTERS, help="In the view of this node; * and ? are wildcards."
+    ),
+]
 Node = Annotated[
     str,
     typer.Option(

@@ -14,7 +14,7 @@ import typer
 from scapy_chitchat.cli.clusters import Detector, Feeding, Times
 from scapy_chitchat.cli.common import complain, hush_scapy
 from scapy_chitchat.cli.declaring import Command
-from scapy_chitchat.cli.options import OUTPUT, FileOptions, Files, Json, Subjects, moment, moment_of
+from scapy_chitchat.cli.options import OUTPUT, FileOptions, Files, Json, Observer, Subjects, moment, moment_of
 from scapy_chitchat.cli.states import Shown, Tables, Views
 from scapy_chitchat.cluster import ClusterState, NodeState, ReplicaState
 
@@ -33,9 +33,7 @@ class StateOptions(FileOptions, Subjects, Times, Detector):
             help="At this time: a date, epoch seconds, or +12.5 from the first message.",
         ),
     ] = ""
-    observer: Annotated[
-        str, typer.Option("--observer", metavar="ID", help="As this node sees it; * and ? are wildcards.")
-    ] = ""
+    observer: Observer = ""
     keys: Annotated[bool, typer.Option("--keys", help="The key-values, too.")] = False
     differences: Annotated[bool, typer.Option("--differences", help="Only what observers disagree on.")] = False
     json: Json = False

@@ -17,7 +17,7 @@ from scapy_chitchat.cli.clusters import Detector, Feeding, Times
 from scapy_chitchat.cli.common import complain, console, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import Clock, Moment, generation_text
-from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json, Subjects, moment, moment_of
+from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files, Json, Observer, Subjects, moment, moment_of
 from scapy_chitchat.cli.tables import table
 from scapy_chitchat.cluster import Event
 from scapy_chitchat.cluster.events import Kind
@@ -53,7 +53,7 @@ class TimelineOptions(FileOptions, Subjects, Times, Detector):
         list[str],
         typer.Option("--kind", metavar="KIND,...", callback=known_kinds, help=f"Only these kinds: {', '.join(KINDS)}."),
     ] = field(default_factory=list)
-    observer: Annotated[str, typer.Option("--observer", metavar="ID", help="Only in this node's view.")] = ""
+    observer: Observer = ""
     since: Annotated[
         str,
         typer.Option("--from", metavar="TIME", callback=moment, help="From then on: a date, epoch seconds or +12.5."),

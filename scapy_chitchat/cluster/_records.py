@@ -13,6 +13,7 @@ from scapy_chitchat.records.classes import NodeDigest as NodeDigest
 from scapy_chitchat.records.classes import NodeOp as NodeOp
 from scapy_chitchat.records.classes import Syn as Syn
 from scapy_chitchat.records.classes import SynAck as SynAck
+from scapy_chitchat.records.codec import encode
 from scapy_chitchat.records.identity import ChitchatId as ChitchatId
 from scapy_chitchat.records.identity import id_of
 from scapy_chitchat.records.sections import pieces as pieces
@@ -32,6 +33,15 @@ class Section(NamedTuple):
     key_values: Sequence[KeyValueOp]
     max_version: int
     """The version that a reader stands at when it has taken the section; 0 for a section without an operation."""
+
+
+_LARGE = 1 << 15
+"""Messages below this have no large digest."""
+
+
+def digest_size(message: SynAck, length: int) -> int:
+    """At most so many bytes are a SynAck's digest, of a message of ``length`` bytes; exact for a large one."""
+    return length if length < _LARGE else len(encode(Syn(message.version, digest=message.digest)))
 
 
 def section_of(piece: Sequence[DeltaItem]) -> Section:

@@ -138,11 +138,11 @@ class Community:
         run = observer.run
         first = not observer.stated
         own = None if first else observer.numbers.get(run)
-        for correction in observer.state(table):
+        for correction in observer.state(table, self.time, self.detector):
             subject, before, said = correction
             if (before is None or said[2] > before[2]) and self.propagation.watches(subject):
                 self._steps(observer, subject, said)
-            self.owners.claims(subject, said[2], self.frame)
+            self.owners.claims(subject, said, self.frame)
         if first and not observer.from_start:
             observer.windows = {subject: Window(self.time) for subject in table}
         self._owns(observer, own, table[run])
@@ -170,7 +170,7 @@ class Community:
         account = observer.inbox.settle(reads, answered is not None)
         for each in account.read:
             self.reads(observer, each)
-        self._losses(observer, account)
+        self._losses(observer, account, new_round)
         for each in (*account.read, *account.lost):
             each.table, each.sections = None, ()  # who waits for its answer holds it longer
 
@@ -183,21 +183,29 @@ class Community:
         observer.heartbeat = heartbeat
         observer.from_start = heartbeat <= (2 if answered is None else 1 + len(observer.inbox.waiting))
         observer.numbers[observer.run] = (heartbeat, 0, 0)
+        self.owners.speaks(observer.run, observer.from_start)
         waited = observer.inbox.flush(everything=answered is None and heartbeat <= 2)
         if answered is not None:
             for each in waited[max(0, len(waited) - max(0, heartbeat - 1)) :]:
                 self.reads(observer, each)
 
-    def _losses(self, observer: Observer, account: Account) -> None:
+    def _losses(self, observer: Observer, account: Account, new_round: bool) -> None:
         for each in account.lost:
             self.not_read += 1
             self.emit("not-read", observer.run, source=each.source, type=each.kind)
         for each in account.unanswered:
             if each.kind == "Syn" and each.table is not None and self._answer_size(observer, each.table) > MAX_DATAGRAM:
                 self.emit("oversized-answer", observer.run, to=each.source)
-        if account.unseen:
-            self.not_captured += account.unseen
-            self.emit("not-captured", observer.run, count=account.unseen)
+        unseen = account.unseen - self._silent_rounds(observer, new_round) if account.unseen else 0
+        if unseen > 0:
+            self.not_captured += unseen
+            self.emit("not-captured", observer.run, count=unseen)
+
+    def _silent_rounds(self, observer: Observer, new_round: bool) -> int:
+        """The rounds without a Syn that it may have had: who knows nobody has such, and counts them like messages."""
+        if not (self.interval and observer.last_round):
+            return 0
+        return max(0, (self.time - observer.last_round + self.interval // 8) // self.interval - new_round)
 
     def _answer_size(self, observer: Observer, asked: Table) -> int:
         """About the bytes of a SynAck to this digest, nothing of it compressed."""
@@ -375,7 +383,7 @@ class Community:
             if subject not in seen:
                 self.owners.meet({subject: (0, 0, 0)}, self.time)
             if subject != sender and as_of > seen[subject].ahead:
-                claims(subject, as_of, self.frame)
+                claims(subject, (0, 0, as_of), self.frame)
             history = histories.get(subject)
             if history is None or not section.max_version or not history.has(section, as_of):
                 self._learns(subject, section, as_of)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from scapy_chitchat.cluster._records import Ack, Syn, SynAck
+from scapy_chitchat.cluster._records import Ack, Syn, SynAck, digest_size
 from scapy_chitchat.cluster.community import Community
 from scapy_chitchat.cluster.estimates import Estimates, estimate
 from scapy_chitchat.cluster.events import Event
@@ -140,7 +140,7 @@ class Cluster:
             peer = self._speakers.receiver(destination).run
             repeated = table[peer][0] if peer in table and peer != run else None
             answered = speaker.inbox.answered_syn(destination, repeated)
-            community.states(run, speaker.inbox, table, answered, None, 0)
+            community.states(run, speaker.inbox, table, answered, None, digest_size(record, sent.length))
         sent.as_of = community.tells(run, sent.sections, table)
         self._deliver(sent, destination)
 

@@ -9,6 +9,7 @@ Source: failure_detector.rs of the crate, held against running nodes.
 
 from __future__ import annotations
 
+from array import array
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,11 @@ SECOND = 1_000_000_000
 
 MILLISECOND = 1_000_000
 """Nanoseconds."""
+MICROSECOND = 1_000
+"""Nanoseconds."""
+
+_LONGEST = 2**32 - 1
+"""More than an hour: a longer interval counts as this."""
 
 PRIOR_WEIGHT = 5
 """How many intervals of ``initial_interval`` the mean starts from."""
@@ -46,19 +52,22 @@ class Detector(NamedTuple):
 
 
 class Window(msgspec.Struct, gc=False):
-    """The heartbeats of one subject at one observer.
-
-    When the window is full, each new interval takes the mean of the kept ones out, where a node takes out the oldest:
-    nothing but a count and a sum is kept.
-    """
+    """The heartbeats of one subject at one observer."""
 
     late: int = 0
     """When the capture met it, where it began in the middle: the node has intervals that nobody knows. 0: it has
     none."""
     last: int = 0
     """When the last heartbeat that was news came; 0: none yet."""
+    before: int = 0
+    """When the one before it came."""
     count: int = 0
     total: int = 0
+    kept: array[int] | None = None
+    """The intervals in microseconds; once there are as many as a node keeps, a ring. Four bytes each, because there are
+    as many as observers times subjects times the size of a window."""
+    oldest: int = 0
+    """Where in a full ring the next one goes."""
     alive: bool | None = None
     """The last verdict; None: not judged, or not to be told."""
     judged_dead: int = 0
@@ -68,12 +77,30 @@ class Window(msgspec.Struct, gc=False):
         """A heartbeat that was news."""
         interval = now - self.last
         if self.last and interval <= detector.longest:
-            if self.count >= detector.window:
-                self.total -= self.total // self.count
-                self.count -= 1
+            self._keep(min(max(0, interval) // MICROSECOND, _LONGEST), detector.window)
+        self.before, self.last = self.last, now
+
+    def take_back(self, detector: Detector) -> None:
+        """The last heartbeat was no news: what told it was never read."""
+        kept = self.kept
+        if kept and not self.oldest and self.before and self.last - self.before <= detector.longest:
+            self.total -= kept.pop() * MICROSECOND
+            self.count -= 1
+        self.last = self.before
+
+    def _keep(self, interval: int, most: int) -> None:
+        """One more interval; of a full window the oldest goes."""
+        kept = self.kept
+        if kept is None:
+            kept = self.kept = array("I")
+        if self.count < most:
+            kept.append(interval)
             self.count += 1
-            self.total += interval
-        self.last = now
+        else:
+            self.total -= kept[self.oldest] * MICROSECOND
+            kept[self.oldest] = interval
+            self.oldest = (self.oldest + 1) % most
+        self.total += interval * MICROSECOND
 
     def phi(self, now: int, detector: Detector) -> float | None:
         """None while there is no interval."""
@@ -105,7 +132,8 @@ class Window(msgspec.Struct, gc=False):
         if not self.judged_dead:
             self.judged_dead = now
         self.alive = False
-        self.count = self.total = self.late = 0
+        self.count = self.total = self.late = self.oldest = 0
+        self.kept = None
 
 
 def initial_interval_above(window: Window, now: int, detector: Detector) -> int:

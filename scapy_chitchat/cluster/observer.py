@@ -17,7 +17,7 @@ from scapy_chitchat.cluster.inbox import Inbox
 from scapy_chitchat.cluster.liveness import Detector, Window
 from scapy_chitchat.cluster.ranges import add
 from scapy_chitchat.cluster.roster import Numbers, Table
-from scapy_chitchat.cluster.rules import DEFAULT, RULES, Kind, Rules, outcome
+from scapy_chitchat.cluster.rules import DEFAULT, RULES, Kind, Rules, like, outcome
 from scapy_chitchat.cluster.settings import RulesName
 
 _UNKNOWN = (-1, 0, 0)
@@ -87,7 +87,8 @@ class Observer:
         """Subjects that it has let go, and their last heartbeat."""
         self.entries = 0
         self.missed = 0
-        self.unseen_reads = 0
+        self.said: Table = {}
+        """Its last statement."""
 
     # --- reading ---
 
@@ -168,8 +169,12 @@ class Observer:
 
     # --- stating ---
 
-    def state(self, table: Table) -> Iterator[Correction]:
-        """Its digest: gives what was not as predicted, its own entry and its own collections aside."""
+    def state(self, table: Table, now: int, detector: Detector) -> Iterator[Correction]:
+        """Its digest: gives what was not as predicted, its own entry and its own collections aside.
+
+        A heartbeat that rose unseen was heard since its last statement: that is news for its failure detector, too.
+        Where it did not rise, although a digest was taken for read, that was in a message that it never read.
+        """
         numbers = self.numbers
         counted = self.stated
         if not counted:
@@ -181,6 +186,10 @@ class Observer:
             differ = [subject for subject, said in table.items() if numbers.get(subject) != said]
         for subject in differ:
             said, mine = table[subject], numbers.get(subject)
+            if mine and said[0] > mine[0] > 0 and subject != self.run:
+                self.windows.setdefault(subject, Window()).report(now, detector)
+            elif mine and mine[0] > said[0] > 0 and self.said.get(subject, _UNKNOWN)[0] == said[0]:
+                self.windows.setdefault(subject, Window()).take_back(detector)
             if subject == self.run or (mine and mine[0] == said[0] and mine[2] == said[2]):
                 numbers[subject] = said
                 continue
@@ -194,13 +203,14 @@ class Observer:
             self.entries += len(table) - (self.run in table)
         if self.alternatives:
             self._rule_out(table)
+        self.said = table
         self.stated = True
 
     def _other_rules(self, subject: int, said: Numbers) -> bool:
         """Whether the statement is what other rules had predicted: then it has those."""
         for rules, numbers, extra in self.alternatives[subject]:
             if numbers[2] == said[2] and numbers[0] <= said[0]:
-                self.possible.discard(self.rules.name)
+                self.possible -= like(self.rules.name)
                 self.rules = rules
                 self.numbers[subject] = said
                 self._keep(subject, extra)
@@ -214,7 +224,7 @@ class Observer:
             if said is not None and said == self.numbers.get(subject):
                 for rules, numbers, _ in others:
                     if rules is not self.rules and numbers[2] != said[2]:
-                        self.possible.discard(rules.name)
+                        self.possible -= like(rules.name)
         self.alternatives.clear()
 
     def correct(self, subject: int, mine: Numbers | None, said: Numbers) -> None:

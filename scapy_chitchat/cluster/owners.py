@@ -18,7 +18,21 @@ from scapy_chitchat.cluster.troubles import Emit, Troubles
 class Seen:
     """What is known of a run as such."""
 
-    __slots__ = ("ahead", "ahead_frame", "beaten", "began", "first", "last", "lives", "spoke", "spoke_frame", "stepped")
+    __slots__ = (
+        "ahead",
+        "ahead_frame",
+        "beaten",
+        "began",
+        "first",
+        "heard",
+        "heard_frame",
+        "last",
+        "lives",
+        "outrun",
+        "spoke",
+        "spoke_frame",
+        "stepped",
+    )
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -36,6 +50,11 @@ class Seen:
         self.ahead_frame: int | None = None
         self.beaten = False
         """It was said that others claim more than it has."""
+        self.heard = 0
+        """The highest heartbeat that others have claimed of it without having read it here, and where."""
+        self.heard_frame: int | None = None
+        self.outrun = False
+        """It was said that others claim a higher heartbeat than it has."""
 
 
 class Owners:
@@ -48,6 +67,8 @@ class Owners:
         self.seen: dict[int, Seen] = {}
         self.generations: dict[str, int] = {}
         """The highest of each node_id."""
+        self._spoken: dict[str, int] = {}
+        """Of each node_id the run of the highest generation that has spoken."""
 
     def meet(self, table: Table, now: int) -> None:
         """A digest names runs: some for the first time."""
@@ -63,18 +84,31 @@ class Owners:
             self.generations[node_id] = generation_id if latest is None else max(latest, generation_id)
             self._troubles.meets(run, self.seen.__contains__)
 
-    def claims(self, subject: int, max_version: int, frame: int | None) -> None:
+    def speaks(self, run: int, begins: bool) -> None:
+        """A run states something for the first time in a life; ``begins``: it has only just been started."""
+        node_id, generation_id, _ = self._ids[run]
+        latest = self._spoken.setdefault(node_id, run)
+        if generation_id >= self._ids[latest].generation_id:
+            self._spoken[node_id] = run
+        elif begins:
+            before, frame = self._ids[latest].generation_id, self.seen[latest].spoke_frame
+            what = f"its generation_id was {before} (frame {frame}), and it is started with {generation_id}"
+            self._emit("contradiction", run, what=what)
+
+    def claims(self, subject: int, said: Numbers, frame: int | None) -> None:
         """Another node says how far it knows a run."""
         seen = self.seen[subject]
-        if max_version > seen.ahead:
-            seen.ahead, seen.ahead_frame = max_version, frame
+        if said[2] > seen.ahead:
+            seen.ahead, seen.ahead_frame = said[2], frame
+        if said[0] > seen.heard:
+            seen.heard, seen.heard_frame = said[0], frame
 
     def begins_again(self, run: int, heartbeat: int, before: int) -> bool:
         """Whether a heartbeat that fell shows a node that began again; otherwise it is a contradiction."""
         seen = self.seen[run]
         if 2 * heartbeat < before:
             seen.lives += 1
-            seen.ahead = 0
+            seen.ahead = seen.heard = 0
             self._emit("restarted", run, earlier_generation_id=self._ids[run].generation_id)
             return True
         self._emit("contradiction", run, what=f"its heartbeat was {before} (frame {seen.spoke_frame}), now {heartbeat}")
@@ -91,3 +125,8 @@ class Owners:
             what = f"another node had its version {seen.ahead} (frame {seen.ahead_frame}), itself is at {said[2]}"
             self._emit("contradiction", run, what=what)
         seen.beaten = seen.ahead > said[2]
+        outrun = said[0] < seen.heard <= 2 * said[0]  # one that is much higher is that of an earlier life
+        if outrun and not seen.outrun and seen.lives == 1:
+            what = f"another node had its heartbeat {seen.heard} (frame {seen.heard_frame}), its own is {said[0]}"
+            self._emit("contradiction", run, what=what)
+        seen.outrun = outrun

@@ -41,13 +41,28 @@ RULES: dict[RulesName, Rules] = {
         "0.10.0", creates=False, equal_resets=True, lossy_resets=False, set_max_version=True, remembers=500
     ),
     "0.10.1": Rules(
-        "0.10.1", creates=False, equal_resets=False, lossy_resets=False, set_max_version=True, remembers=5000
+        "0.10.1", creates=False, equal_resets=False, lossy_resets=False, set_max_version=True, remembers=500
+    ),
+    "0.11.2": Rules(
+        "0.11.2", creates=False, equal_resets=False, lossy_resets=False, set_max_version=True, remembers=5000
     ),
 }
-"""By name, oldest first; 0.10.1 to 0.11.1 remember 500 forgotten runs, not 5,000."""
+"""By name, oldest first."""
 
-DEFAULT: RulesName = "0.10.1"
+DEFAULT: RulesName = "0.11.2"
 """What is taken of a node that has shown nothing else."""
+
+
+def like(name: RulesName) -> set[RulesName]:
+    """The versions that do the same with every section; this one is among them."""
+    own = RULES[name]._replace(name=name, remembers=0)
+    return {each for each, rules in RULES.items() if rules._replace(name=name, remembers=0) == own}
+
+
+def shown(possible: set[RulesName]) -> RulesName | None:
+    """The oldest of these versions, where no section tells them apart; None where they differ."""
+    oldest = next(name for name in RULES if name in possible)
+    return oldest if possible <= like(oldest) else None
 
 
 class Outcome(NamedTuple):

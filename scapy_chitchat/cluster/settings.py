@@ -7,8 +7,9 @@ from typing import Literal
 
 import msgspec
 
-RulesName = Literal["0.9", "0.10.0", "0.10.1"]
-"""Versions of the crate whose nodes treat a section differently; ``0.10.1`` stands for 0.10.1 to 0.13."""
+RulesName = Literal["0.9", "0.10.0", "0.10.1", "0.11.2"]
+"""Versions of the crate whose nodes do something differently: ``0.10.1`` stands for 0.10.1 to 0.11.1, ``0.11.2`` for
+0.11.2 to 0.13."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dead_grace: float | None = None
     """``dead_node_grace_period`` in seconds; None: estimated when a dead node leaves the digests."""
     rules: RulesName | None = None
-    """How nodes treat a section; None: as 0.10.1 to 0.13 do, until a node shows that it does otherwise."""
+    """How nodes treat a section; None: as 0.11.2 to 0.13 do, until a node shows that it does otherwise."""
     follow: tuple[str, str] | None = None
     """Patterns (as of fnmatch) of a key and a node_id: each of their versions is remembered with its whole way."""
     follow_limit: int = 1000

@@ -85,7 +85,7 @@ class NodeState(msgspec.Struct, frozen=True, gc=False):
     stuck: bool
     """Whether sections about it go out empty: its next key-value fits no datagram."""
     rules: str | None
-    """The rules that its behaviour has shown; None: nothing told them apart."""
+    """The oldest version that does as its behaviour has shown; None: nothing told the versions apart."""
 
 
 class ClusterState(msgspec.Struct, frozen=True, gc=False):

@@ -13,6 +13,7 @@ from scapy_chitchat.cluster.history import PLAIN, Extra, History
 from scapy_chitchat.cluster.liveness import SECOND, Window
 from scapy_chitchat.cluster.observer import Observer
 from scapy_chitchat.cluster.roster import Numbers
+from scapy_chitchat.cluster.rules import shown
 from scapy_chitchat.cluster.state import ClusterState, KeyValueState, NodeState, ObserverState, ReplicaState
 
 _SILENT_ROUNDS = 4
@@ -135,7 +136,7 @@ def _node(community: Community, run: int, presumed: dict[int, Presumed]) -> Node
     numbers = best.numbers[run] if best else (0, 0, 0)
     extra = best.extras.get(run, PLAIN) if best else PLAIN
     key_values, extra = _contents(community, run, numbers, extra)
-    rules = community.observers[run].possible if run in community.observers else set()
+    observer = community.observers.get(run)
     return NodeState(
         node_id=node_id,
         generation_id=generation_id,
@@ -151,7 +152,7 @@ def _node(community: Community, run: int, presumed: dict[int, Presumed]) -> Node
         last_spoke=seen.spoke,
         heartbeat_rate=_heartbeat_rate(community, run),
         stuck=community.troubles.is_stuck(run),
-        rules=next(iter(rules)) if len(rules) == 1 else None,
+        rules=shown(observer.possible) if observer else None,
     )
 
 

@@ -42,6 +42,7 @@ TWO_MEANINGS = {
     "--to": "who gets it; the node to speak to; a moment of timeline",
     "-o": "a folder for findings; a file for the dissector",
     "--tries": "Syns of a probe; tries of a case",
+    "--summary": "tables of messages; of events",
     "--rate": "evenly so many; at most so many",
     "--limit": "items of a tree; rows of a table",
     "--time": "of a whole run; of narrowing, which has another default and bound",

@@ -32,6 +32,53 @@ def test_death_comes_at_the_threshold_and_forgets_the_intervals() -> None:
     assert (window.count, window.last, window.judged_dead) == (0, 11 * SECOND, 30 * SECOND)
 
 
+def test_a_full_window_lets_the_oldest_interval_go() -> None:
+    detector = Detector.of(Settings(window=3))
+    window = Window()
+    now = SECOND
+    window.report(now, detector)
+    for interval in (9, 1, 2, 3, 4):
+        now += interval * SECOND
+        window.report(now, detector)
+    assert (window.count, window.total) == (3, (2 + 3 + 4) * SECOND)
+
+
+def test_a_heartbeat_that_rose_unseen_was_heard() -> None:
+    told = introduced()
+    for turn in range(3):
+        assert told.replica(B, A).alive is not True
+        told.wait(1000)
+        told.syn(B, A, {A: (10 + turn, 0, 1), B: (10 + 2 * turn, 0, 0)})
+    told.cluster.finish()
+    assert told.replica(B, A).alive is True
+
+
+def test_what_was_never_read_was_no_sign_of_life() -> None:
+    window = Window()
+    for second in (1, 2, 4):
+        window.report(second * SECOND, _DETECTOR)
+    window.take_back(_DETECTOR)
+    assert (window.count, window.total, window.last) == (1, SECOND, 2 * SECOND)
+
+
+def test_a_heartbeat_that_did_not_rise_was_never_heard() -> None:
+    phis = []
+    for stated in (12, 30):
+        told = introduced()
+        for turn in range(3):
+            told.wait(1000)
+            told.syn(B, A, {A: (10 + turn, 0, 1), B: (10 + 2 * turn, 0, 0)})
+        told.wait(1000)
+        told.syn(A, B, {A: (30, 0, 1), B: (14, 0, 0)})
+        told.wait(5000)
+        told.syn(B, A, {A: (stated, 0, 1), B: (16, 0, 0)})  # a round, and one message read: was it that Syn?
+        phis.append(told.replica(B, A).phi)
+    unheard, heard = phis
+    assert unheard is not None
+    assert heard is not None
+    assert unheard > heard
+
+
 def test_intervals_over_the_longest_are_not_recorded() -> None:
     window = Window()
     window.report(SECOND, _DETECTOR)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scapy_chitchat.cluster import Settings
 from tests.cluster.telling import A, B, C, Telling, introduced, kv
 
 
@@ -38,6 +39,15 @@ def test_what_was_read_and_not_captured_is_counted() -> None:
     (missing,) = told.of("not-captured")
     assert (missing.node_id, missing.count) == ("n2", 3)
     assert told.cluster.estimates()[0].not_captured == 3
+
+
+def test_rounds_without_a_syn_are_no_messages() -> None:
+    for seconds, missing in ((5, 0), (3, 2)):
+        told = introduced(Settings(interval=1.0))
+        told.syn(B, A, {A: (2, 0, 1), B: (5, 0, 0)})
+        told.wait(seconds * 1000)
+        told.syn(B, A, {A: (2, 0, 1), B: (10, 0, 0)})  # five rounds
+        assert told.cluster.estimates()[0].not_captured == missing
 
 
 def test_equal_syns_of_one_round_are_one_round() -> None:

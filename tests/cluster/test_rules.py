@@ -6,7 +6,7 @@ import pytest
 
 from scapy_chitchat.cluster import Settings
 from scapy_chitchat.cluster._records import ChitchatId, Section
-from scapy_chitchat.cluster.rules import RULES, outcome
+from scapy_chitchat.cluster.rules import RULES, outcome, shown
 from scapy_chitchat.records.classes import KeyValueOp
 from tests.cluster.telling import A, B, KeyValue, introduced, kv
 
@@ -62,6 +62,21 @@ def test_a_set_max_version_that_is_taken_rules_0_9_out() -> None:
     assert told.cluster.at()[0].predicted == 1
     nodes = {node.node_id: node for node in told.cluster.at()[0].nodes}
     assert nodes["n2"].rules is None, "0.10.0 and 0.10.1 do the same here"
+
+
+def test_of_how_many_forgotten_runs_the_heartbeat_is_kept() -> None:
+    assert {name: rules.remembers for name, rules in RULES.items()} == {
+        "0.9": 0,
+        "0.10.0": 500,
+        "0.10.1": 500,
+        "0.11.2": 5000,
+    }
+
+
+def test_versions_that_no_section_tells_apart_are_shown_by_the_oldest() -> None:
+    assert shown({"0.11.2", "0.10.1"}) == "0.10.1"
+    assert shown({"0.11.2", "0.10.0"}) is None
+    assert shown({"0.9"}) == "0.9"
 
 
 def test_the_option_takes_the_place_of_guessing() -> None:

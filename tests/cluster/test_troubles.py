@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from scapy_chitchat.cluster import Settings
 from tests.cluster.telling import A, B, C, Telling, Who, introduced, kv
 
@@ -79,6 +81,55 @@ def test_nobody_knows_more_of_a_run_than_itself() -> None:
     told.syn(A, B, {A: (5, 0, 6), B: (3, 0, 0)})
     (ahead,) = told.of("contradiction")
     assert ahead.what == "another node had its version 7 (frame 4), itself is at 6"
+
+
+def test_nobody_has_a_higher_heartbeat_of_a_run_than_itself() -> None:
+    told = introduced()
+    told.syn(B, A, {A: (9, 0, 1), B: (5, 0, 0)})
+    told.syn(A, B, {A: (9, 0, 1), B: (3, 0, 0)})
+    assert told.of("contradiction") == []
+    told.syn(B, A, {A: (12, 0, 1), B: (6, 0, 0)})
+    told.syn(A, B, {A: (11, 0, 1), B: (3, 0, 0)})
+    (ahead,) = told.of("contradiction")
+    assert ahead.what == "another node had its heartbeat 12 (frame 6), its own is 11"
+
+
+def test_a_start_with_a_lower_generation_is_a_contradiction() -> None:
+    told = introduced()
+    newer, older = Who(1, generation=5), Who(1, generation=3)
+    told.syn(newer, B, {newer: (2, 0, 0)})
+    assert told.of("contradiction") == []
+    told.syn(older, B, {older: (2, 0, 0)})
+    (back,) = told.of("contradiction")
+    assert back.what == "its generation_id was 5 (frame 4), and it is started with 3"
+
+
+def _crowd(count: int) -> dict[Who, tuple[int, int, int]]:
+    return {Who(9, name=f"{number:0>200}"): (5, 0, 0) for number in range(count)}
+
+
+def test_a_syn_acks_digest_is_measured_without_its_delta() -> None:
+    told = introduced()
+    told.syn(B, A, {A: (2, 0, 1), B: (5, 0, 0)})
+    told.syn_ack(A, B, {A: (4, 0, 9), B: (5, 0, 0)}, (A, 0, 1, [kv("l", 9, os.urandom(31_000).hex())]))
+    assert told.of("digest-near-limit") == []
+    for turn in range(2):
+        told.syn_ack(A, B, {A: (5 + turn, 0, 9), B: (5, 0, 0)} | _crowd(250))
+        told.syn(A, B, {A: (7 + turn, 0, 9), B: (5, 0, 0)} | _crowd(250))
+    (near,) = told.of("digest-near-limit")
+    assert (near.node_id, near.entries) == ("n1", 252)
+
+
+def test_an_answer_that_fits_no_datagram_is_never_sent() -> None:
+    for size, oversized in ((100, 0), (40_000, 1)):
+        told = introduced()
+        told.syn(C, A, {C: (2, 0, 0)})
+        told.syn_ack(A, C, {A: (3, 0, 2), C: (2, 0, 0)}, (A, 0, 0, [kv("k", 1), kv("l", 2, "v" * size)]))
+        told.syn(A, C, {A: (4, 0, 3), C: (2, 0, 0)})
+        told.ack(A, B, (A, 0, 2, [kv("m", 3, "v" * size)]))
+        told.syn(B, A, {B: (5, 0, 0)})
+        told.syn(A, C, {A: (6, 0, 3), B: (5, 0, 0), C: (2, 0, 0)})  # a round, and the Syn read
+        assert [event.to for event in told.of("oversized-answer")] == [B.address] * oversized
 
 
 def test_equal_syn_acks_prove_doubled_frames() -> None:
