@@ -105,7 +105,7 @@ ORDINARY = {
 
 _TUNNELS: tuple[Literal["vxlan", "geneve"], ...] = ("vxlan", "geneve")
 
-TUNNELLED = {
+TUNNELLED: dict[str, Scenario] = {
     kind: Scenario(
         [[on_link(1, "0.13", 1)], [on_link(2, "0.13", 1)]],
         steps=[step for number in (1, 2) for step in large_keys(f"node-{number}", 4, 3000, 1)],
