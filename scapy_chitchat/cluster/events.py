@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from scapy_chitchat.net.text import harmless_json
+
 if TYPE_CHECKING:
-    from scapy_chitchat.net.text import harmless_json
-from scapy_chitchat.cluster._records import ChitchatId
+    from scapy_chitchat.cluster._records import ChitchatId
 
 Json = str | int | float | bool | Decimal | None | list["Json"] | dict[str, "Json"]
 """A value of JSON; times are decimals, so that no digit of the capture's is lost."""
