@@ -20,7 +20,10 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT
-from tests.support.namespaces import NoNamespaces, check_namespaces
+from tests.support.namespaces import NOT_IN_KERNEL, NoNamespaces, check_namespaces
+
+NOT_INSTALLABLE = ("on this processor", NOT_IN_KERNEL)
+"""How the reason of a skip names the processor, or the kernel, as what is missing."""
 
 SHARED = ROOT.parent / "shared"
 PEER = Path(os.environ.get("CHITCHAT_PEER", ROOT / "tests/peer/target/release/chitchat-peer"))
@@ -99,9 +102,9 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In continuous integration no test is skipped: what it needs has to be installed, but for another processor."""
+    """In continuous integration no test is skipped: what it needs has to be installed, where that can be done."""
     report = yield
-    if report.skipped and os.environ.get("CI") and "processor" not in str(report.longrepr):
+    if report.skipped and os.environ.get("CI") and not any(each in str(report.longrepr) for each in NOT_INSTALLABLE):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI: {report.longrepr}"
     return report

@@ -159,6 +159,7 @@ def test_net_imports_no_scapy() -> None:
 def test_the_first_steps_of_a_command_import_no_scapy() -> None:
     assert not _scapy_after("scapy_chitchat.cli.application")
     assert not _scapy_after("scapy_chitchat.cli.options")
+    assert not _scapy_after("scapy_chitchat.cli.read")
 
 
 def _scapy_after(module: str) -> bool:

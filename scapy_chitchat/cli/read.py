@@ -1,20 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``scapy-chitchat read``: the messages in capture files."""
+"""``scapy-chitchat read``: the messages in capture files.
+
+What reads messages is imported when messages are read: help and completion of this command do not wait for Scapy.
+"""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.cli.common import BAD_INPUT, INTERRUPTED, complain, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.options import Files, ReadOptions
-from scapy_chitchat.cli.showing import Output, messages_in
-from scapy_chitchat.cli.sources import Sources
+
+if TYPE_CHECKING:
+    from scapy_chitchat.cli.showing import Output
+    from scapy_chitchat.cli.sources import Sources
 
 
 def read(files: Files, wish: ReadOptions) -> int:
     """Read the files and show what is wanted. Gives the exit code."""
+    from scapy_chitchat.cli.showing import Output
+    from scapy_chitchat.cli.sources import Sources
+
     hush_scapy()
     output = Output(wish)
     sources = Sources(files, output.counters, as_given=wish.as_given, silent=not wish.prints_messages)
@@ -36,6 +44,9 @@ def read(files: Files, wish: ReadOptions) -> int:
 
 def _show(sources: Sources, output: Output, wish: ReadOptions) -> None:
     """Show what passes the filters, and write its frames."""
+    from scapy_chitchat.capture.writing import CaptureWriter
+    from scapy_chitchat.cli.showing import messages_in
+
     with ExitStack() as opened:
         keep = opened.enter_context(CaptureWriter(sources.not_among(wish.write))) if wish.write else None
         messages = messages_in(

@@ -260,6 +260,9 @@ def test_numbers_agree_with_what_they_count(number: int, word: str, plural: str,
 
 # --- start and completion ---
 
+COMPLETE = {"_SCAPY_CHITCHAT_COMPLETE": "complete_bash"}
+"""How a shell asks for the words that complete its line."""
+
 
 def test_the_version_needs_no_framework() -> None:
     script = (
@@ -269,6 +272,29 @@ def test_the_version_needs_no_framework() -> None:
     loaded = set(done.stdout.split())
     assert "scapy_chitchat.cli" in loaded
     assert not loaded & {"scapy", "typer", "rich", "msgspec", "zstandard"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "scapy"),
+    [
+        (["read", "-h"], {}, False),
+        ([], {**COMPLETE, "COMP_WORDS": "scapy-chitchat read --type Syn", "COMP_CWORD": "3"}, False),
+        (["read", THREE], {}, True),
+    ],
+    ids=["help", "completion", "work"],
+)
+def test_help_and_completion_of_read_need_no_scapy(
+    arguments: list[str], environment: dict[str, str], scapy: bool
+) -> None:
+    script = (
+        "import atexit, sys; atexit.register(lambda: print('scapy' in sys.modules, file=sys.stderr)); "
+        f"sys.argv[1:] = {arguments!r}; from scapy_chitchat.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ | environment
+    )
+    assert done.stdout
+    assert done.stderr.splitlines()[-1] == str(scapy)
 
 
 @pytest.mark.parametrize(
@@ -284,8 +310,7 @@ def test_the_version_needs_no_framework() -> None:
 def test_the_shell_completes(words: str, offered: set[str]) -> None:
     line = f"scapy-chitchat {words}"
     last = str(len(line.split()) - 1)
-    environment = {"_SCAPY_CHITCHAT_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": last}
-    done = run(**environment)
+    done = run(**COMPLETE, COMP_WORDS=line, COMP_CWORD=last)
     assert set(done.stdout.split()) == offered
 
 

@@ -17,6 +17,10 @@ class NoNamespaces(Exception):
     """Namespaces cannot be made here, and why."""
 
 
+NOT_IN_KERNEL = "this machine's kernel makes no"
+"""How it is said that the kernel itself lacks what a test needs: nothing that is installed would help."""
+
+
 @cache
 def check_namespaces() -> None:
     """Raises NoNamespaces where none can be made."""
@@ -69,7 +73,7 @@ def add_tunnel(ends: Sequence[list[str]], kind: str, outer: Sequence[str], inner
         command = ["ip", "-n", name, "link", "add", TUNNEL, "type", *DEVICES[kind], "remote", there]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NoNamespaces(f"this kernel makes no {kind} device: {done.stderr.strip()}")
+            raise NoNamespaces(f"{NOT_IN_KERNEL} {kind} device: {done.stderr.strip()}")
         for address in addresses:
             _ip("-n", name, "address", "add", address, "dev", TUNNEL)
         _ip("-n", name, "link", "set", TUNNEL, "up", "mtu", str(TUNNEL_MTU))
