@@ -20,6 +20,8 @@ from tests.recording.scenarios import TUNNELLED
 from tests.support.namespaces import TUNNEL, NoNamespaces
 from tests.support.peers import PATIENCE, why_no_peer
 
+pytestmark = pytest.mark.long  # real nodes in a tunnel for seconds
+
 NO_PEER = why_no_peer()
 
 

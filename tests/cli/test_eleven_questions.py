@@ -19,6 +19,8 @@ from tests.cli.test_cli import run
 from tests.support import PCAPS, ROOT
 from tests.support.truth import Change, Run, Truth, View, read_truth
 
+pytestmark = pytest.mark.long  # each answer is a run of a command on the whole story
+
 STORY = PCAPS / "story.pcap.gz"
 TRUTH = read_truth(PCAPS / "story.jsonl.gz")
 INTERVAL = 1.0

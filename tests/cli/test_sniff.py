@@ -248,7 +248,7 @@ def test_without_privileges_there_is_one_line() -> None:
 def test_the_remedy_is_one_that_is_there(
     monkeypatch: pytest.MonkeyPatch, there: set[str], privileged: bool, remedy: str
 ) -> None:
-    def refuse(*_: Any) -> Any:
+    def refuse(*_: Any, **__: Any) -> Any:
         raise PermissionError
 
     monkeypatch.setattr(command, "Interface", refuse)

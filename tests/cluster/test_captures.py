@@ -12,6 +12,8 @@ from scapy_chitchat import read_messages
 from scapy_chitchat.capture import CapturedMessage
 from scapy_chitchat.cluster import Cluster, ClusterState, Event
 
+pytestmark = pytest.mark.long  # whole captures of real nodes, also cut and shuffled
+
 PCAPS = Path(__file__).parents[2] / "pcaps"
 ORDINARY = [
     "v0-gc-resets.pcap.gz",

@@ -13,6 +13,8 @@ from tests.judging.mutate import MUTATIONS, lossy, mutated
 from tests.judging.traffic import Messages
 from tests.support import PCAPS
 
+pytestmark = pytest.mark.long  # hundreds of mutated captures
+
 
 @pytest.fixture(scope="module")
 def messages() -> Messages:

@@ -18,6 +18,8 @@ from tests.judging.traffic import VARIANTS, Messages
 from tests.support import PCAPS
 from tests.support.truth import Run, Truth, read_truth, truth_of
 
+pytestmark = pytest.mark.long  # the engine before the judge, on whole captures
+
 CAPTURES = [capture for capture, _ in captures_with_truth(())]
 STORY = PCAPS / "story.pcap.gz"
 

@@ -22,7 +22,10 @@ from tests.support.peers import RunningNodes, eventually, free_port, running, wh
 
 COMMAND = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()"]
 NO_PEER = why_no_peer()
-pytestmark = pytest.mark.skipif(bool(NO_PEER), reason=NO_PEER)
+pytestmark = [
+    pytest.mark.skipif(bool(NO_PEER), reason=NO_PEER),
+    pytest.mark.long,  # real nodes with more than an answer holds
+]
 
 EACH = [("0.9", 0), ("0.10", 0), ("0.11", 0), ("0.13", 0), ("0.13", 1)]
 """Versions, and the protocol version that they are set to."""
