@@ -41,7 +41,7 @@ def rules_name(value: str) -> str:
 class Times:
     """How times are shown: as seconds from the first message, unless dates are asked for."""
 
-    PANEL: ClassVar = OUTPUT
+    PANEL: ClassVar[str] = OUTPUT
     utc: Annotated[bool, typer.Option("--utc", help="Times as dates in UTC.")] = False
     local: Annotated[bool, typer.Option("--local", help="Times as dates in the local zone.")] = False
 
@@ -60,7 +60,7 @@ class Times:
 class Detector:
     """The nodes' settings, where they differ from what the traffic shows and from the crate's defaults."""
 
-    PANEL: ClassVar = "Settings of the nodes"
+    PANEL: ClassVar[str] = "Settings of the nodes"
     interval: Annotated[
         float,
         typer.Option("--interval", metavar="SECONDS", min=0, help="Between gossip rounds; else as seen."),

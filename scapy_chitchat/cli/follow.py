@@ -41,7 +41,7 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="The key; * and ? are wi
 class FollowOptions(FileOptions, Times, Detector):
     """What ``follow`` takes beside the key and the files."""
 
-    PANEL: ClassVar = FILTERS
+    PANEL: ClassVar[str] = FILTERS
     node: Node = ""
     cluster: Annotated[str, typer.Option("--cluster", metavar="ID", help="Only of this cluster_id.")] = ""
     last: Annotated[

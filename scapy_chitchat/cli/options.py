@@ -152,7 +152,7 @@ Types = Annotated[
 class Reading:
     """How frames are read, and which datagrams are taken for messages."""
 
-    PANEL: ClassVar = "Reading"
+    PANEL: ClassVar[str] = "Reading"
     ports: Ports = field(default_factory=list)
     dedup: Annotated[
         bool,
@@ -188,7 +188,7 @@ class Reading:
 class FileOptions(Reading):
     """How captures in files are read."""
 
-    PANEL: ClassVar = "Reading"
+    PANEL: ClassVar[str] = "Reading"
     as_given: Annotated[
         bool,
         typer.Option("--as-given", help="Read the files in this order, not in that of their times."),
@@ -199,7 +199,7 @@ class FileOptions(Reading):
 class Subjects:
     """What the messages must be about."""
 
-    PANEL: ClassVar = FILTERS
+    PANEL: ClassVar[str] = FILTERS
     node: Node = ""
     key: Key = ""
     cluster: Annotated[
@@ -216,7 +216,7 @@ class Subjects:
 class MessageSubjects(Subjects):
     """What single messages must be about, and between whom they pass."""
 
-    PANEL: ClassVar = FILTERS
+    PANEL: ClassVar[str] = FILTERS
     statuses: Annotated[
         list[str],
         typer.Option(
@@ -247,7 +247,7 @@ class MessageSubjects(Subjects):
 class Period:
     """When messages must have been captured."""
 
-    PANEL: ClassVar = FILTERS
+    PANEL: ClassVar[str] = FILTERS
     since: Annotated[
         str,
         typer.Option(
@@ -264,7 +264,7 @@ class Period:
 class Show:
     """Which messages to show, and how."""
 
-    PANEL: ClassVar = OUTPUT
+    PANEL: ClassVar[str] = OUTPUT
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="The whole tree of each message.")] = False
     tree_items: Annotated[
         int,

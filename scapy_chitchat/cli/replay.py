@@ -56,7 +56,7 @@ from scapy_chitchat.replay.rewrite import LoopbackAddresses, Rewriting, parse_ad
 class Where:
     """Where the messages go."""
 
-    PANEL: ClassVar = "Where to"
+    PANEL: ClassVar[str] = "Where to"
     to: Annotated[str, TO] = ""
     write: Write = ""
     as_captured: Annotated[
@@ -84,7 +84,7 @@ class Where:
 class Which:
     """Which messages go there."""
 
-    PANEL: ClassVar = FILTERS
+    PANEL: ClassVar[str] = FILTERS
     sender: Annotated[
         str,
         typer.Option("--from", metavar="NODE", help="Only what this node sent: a node_id, an address, or IP:PORT."),
@@ -98,7 +98,7 @@ class Which:
 class When:
     """When each message goes there."""
 
-    PANEL: ClassVar = "When"
+    PANEL: ClassVar[str] = "When"
     speed: Annotated[
         float, typer.Option("--speed", metavar="N", min=0.001, max=MOST, help="N times as fast as captured.")
     ] = 1.0
@@ -136,7 +136,7 @@ class When:
 class Changes:
     """How the messages are rewritten."""
 
-    PANEL: ClassVar = "Rewriting"
+    PANEL: ClassVar[str] = "Rewriting"
     cluster_id: Annotated[str | None, CLUSTER_ID] = None
     map_node: Annotated[
         list[str], typer.Option("--map-node", metavar="OLD=NEW", help="Rename a node_id (again for more).")
@@ -194,7 +194,7 @@ class Changes:
 class Answers:
     """How the node's answers are shown."""
 
-    PANEL: ClassVar = OUTPUT
+    PANEL: ClassVar[str] = OUTPUT
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="A line an answer.")] = False
     json: Json = False
 

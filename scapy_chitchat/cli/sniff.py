@@ -30,7 +30,7 @@ from scapy_chitchat.wire.protocol import UDP_PORTS
 class Capture:
     """Where to look, for how long, and what to keep."""
 
-    PANEL: ClassVar = "Capture"
+    PANEL: ClassVar[str] = "Capture"
     interface: Annotated[str, INTERFACE]
     write: Write = ""
     count: Count = 0

@@ -23,7 +23,7 @@ from scapy_chitchat.cluster import ClusterState, NodeState, ReplicaState
 class StateOptions(FileOptions, Subjects, Times, Detector):
     """What ``state`` takes beside the files."""
 
-    PANEL: ClassVar = OUTPUT
+    PANEL: ClassVar[str] = OUTPUT
     at: Annotated[
         str,
         typer.Option(

@@ -48,7 +48,7 @@ def known_kinds(values: list[str]) -> list[str]:
 class TimelineOptions(FileOptions, Subjects, Times, Detector):
     """What ``timeline`` takes beside the files."""
 
-    PANEL: ClassVar = FILTERS
+    PANEL: ClassVar[str] = FILTERS
     kinds: Annotated[
         list[str],
         typer.Option("--kind", metavar="KIND,...", callback=known_kinds, help=f"Only these kinds: {', '.join(KINDS)}."),

@@ -93,7 +93,7 @@ def test_no_option_is_declared_in_two_places() -> None:
 class Toy:
     """A group that two commands share."""
 
-    PANEL: ClassVar = "Toys"
+    PANEL: ClassVar[str] = "Toys"
     colour: Annotated[str, typer.Option("--colour", help="Which colour.")] = "red"
     many: Annotated[int, typer.Option("--many", rich_help_panel="Elsewhere", help="How many.")] = 1
 
