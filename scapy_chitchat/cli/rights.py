@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pwd
 
 NOBODY = "nobody"
+"""Whom root becomes where sudo was not called and no user is named."""
 
 _LATER = ("rich.console", "rich.table", "rich.text", "scapy_chitchat.wire.layers")
 """What is imported only when it is needed: the user may not be allowed to read where it is installed."""
