@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scapy_chitchat.records.codec import DecodeError as DecodeError
     from scapy_chitchat.records.codec import decode as decode
     from scapy_chitchat.records.codec import encode as encode
+    from scapy_chitchat.wire.binding import bind as bind
     from scapy_chitchat.wire.layers import Block as Block
     from scapy_chitchat.wire.layers import Chitchat as Chitchat
     from scapy_chitchat.wire.layers import ChitchatAck as ChitchatAck
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from scapy_chitchat.wire.layers import NodeDigest as NodeDigest
     from scapy_chitchat.wire.layers import NodeOp as NodeOp
     from scapy_chitchat.wire.layers import SetMaxVersionOp as SetMaxVersionOp
-    from scapy_chitchat.wire.layers import bind as bind
 
 __version__ = "0.1.0"
 
@@ -59,6 +59,7 @@ _HOMES = {
     "records.checks": ("Finding", "findings"),
     "records.classes": ("Message",),
     "records.codec": ("DecodeError", "decode", "encode"),
+    "wire.binding": ("bind",),
     "wire.layers": (
         "Block",
         "Chitchat",
@@ -70,7 +71,6 @@ _HOMES = {
         "NodeDigest",
         "NodeOp",
         "SetMaxVersionOp",
-        "bind",
     ),
 }
 
@@ -80,6 +80,7 @@ __all__ = sorted(name for names in _HOMES.values() for name in names)
 def __getattr__(name: str) -> object:
     for home, names in _HOMES.items():
         if name in names:
+            import_module(f"{__name__}.wire.binding")  # who uses any of them finds the layers bound
             return getattr(import_module(f"{__name__}.{home}"), name)
     raise AttributeError(name)
 

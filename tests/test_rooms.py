@@ -162,8 +162,13 @@ def test_the_first_steps_of_a_command_import_no_scapy() -> None:
     assert not _scapy_after("scapy_chitchat.cli.read")
 
 
-def _scapy_after(module: str) -> bool:
-    """Whether Scapy is there once a module has been imported, in a process of its own."""
-    script = f"import sys, {module}; print('scapy' in sys.modules)"
+def test_reading_messages_imports_no_scapy_protocols() -> None:
+    assert not _scapy_after("scapy_chitchat.cli.showing", "scapy.layers.inet")
+    assert _scapy_after("scapy_chitchat.layers", "scapy.layers.inet"), "the test sees them where they are"
+
+
+def _scapy_after(module: str, part: str = "scapy") -> bool:
+    """Whether Scapy, or a part of it, is there once a module has been imported, in a process of its own."""
+    script = f"import sys, {module}; print({part!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return done.stdout == "True\n"

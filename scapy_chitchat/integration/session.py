@@ -24,6 +24,7 @@ from scapy.sessions import DefaultSession
 from scapy_chitchat.capture import Counters, Datagram, DatagramReader, Frame, MessageFilter, Unwrap
 from scapy_chitchat.capture.links import LINKS
 from scapy_chitchat.net.numbers import PROTOCOL_UDP, RAW_IP
+from scapy_chitchat.wire import binding  # noqa: F401  (it binds the layers)
 from scapy_chitchat.wire.layers import Chitchat
 
 MORE_FRAGMENTS = 1

@@ -15,8 +15,7 @@ packets, the plain records, their JSON and the Wireshark dissector are all deriv
 from __future__ import annotations
 
 from scapy.fields import AnyField, ConditionalField, FieldLenField, LELongField
-from scapy.layers.inet import UDP
-from scapy.packet import Packet, bind_bottom_up, bind_layers
+from scapy.packet import Packet, bind_layers
 
 from scapy_chitchat.described.conditions import Unless, When
 from scapy_chitchat.described.fields import (
@@ -69,7 +68,6 @@ __all__ = [
     "NodeDigest",
     "NodeOp",
     "SetMaxVersionOp",
-    "bind",
 ]
 
 V0 = When("version", ProtocolVersion.V0)
@@ -265,6 +263,8 @@ class Chitchat(WirePacket):
 
     def mysummary(self) -> tuple[str, list[type[Packet]]]:  # type: ignore[override]  # Scapy takes such a pair as well
         """``Chitchat V1 SynAck digest=5 delta=2 nodes/7 keys``."""
+        from scapy.layers.inet import UDP
+
         version = self.get_field("version").i2repr(self, self.version)
         said = [version if version.startswith("V") else f"version={version}"]
         if isinstance(self.payload, ChitchatMessage):
@@ -369,17 +369,4 @@ ANSWERS = {
 
 for _type, _layer in MESSAGES.items():
     bind_layers(Chitchat, _layer, type=int(_type))
-
-
-def bind(*ports: int) -> None:
-    """Have Scapy dissect UDP datagrams from or to these ports as chitchat messages. Raises ValueError for no port."""
-    for port in ports:
-        if port not in range(1, 65536):
-            raise ValueError(f"{port!r} is no UDP port")
-        bind_bottom_up(UDP, Chitchat, sport=port)
-        bind_bottom_up(UDP, Chitchat, dport=port)
-
-
-bind(*UDP_PORTS)
-bind_layers(UDP, Chitchat, sport=UDP_PORTS[0], dport=UDP_PORTS[0])
 take_off_list("scapy_chitchat")
