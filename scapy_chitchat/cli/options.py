@@ -27,17 +27,17 @@ MOST_SKIPPED = 65507
 # --- what the values must be ---
 
 
-def known_types(values: list[str]) -> list[str]:
+def known_types(values: list[str] | None) -> list[str]:
     """Names of message types as the protocol writes them, from names in any case, or lists of them with commas."""
     return _known("type", _type_names(), values)
 
 
-def known_statuses(values: list[str]) -> list[str]:
+def known_statuses(values: list[str] | None) -> list[str]:
     """The same for the statuses of key-values."""
     return _known("status", _status_names(), values)
 
 
-def _known(what: str, names: list[str], values: list[str]) -> list[str]:
+def _known(what: str, names: list[str], values: list[str] | None) -> list[str]:
     known = {name.lower(): name for name in names}
     wanted = [name.strip() for value in values or () for name in value.split(",") if name.strip()]
     for name in wanted:

@@ -35,7 +35,7 @@ STYLES = {
 """The colour of an event; others have none."""
 
 
-def known_kinds(values: list[str]) -> list[str]:
+def known_kinds(values: list[str] | None) -> list[str]:
     """The callback of an option: kinds of events, also several with commas. Raises BadParameter for others."""
     wanted = [name.strip().lower() for value in values or () for name in value.split(",") if name.strip()]
     for name in wanted:

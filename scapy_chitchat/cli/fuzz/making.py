@@ -22,12 +22,12 @@ from scapy_chitchat.records.makers import item_bytes
 from scapy_chitchat.replay.rewrite import canonical_address
 
 
-def known_strategies(names: list[str]) -> list[str]:
+def known_strategies(names: list[str] | None) -> list[str]:
     """The callback of an option: names of strategies. Raises BadParameter where there is no such."""
     for name in names or ():
         if name not in STRATEGIES:
             raise typer.BadParameter(f"no strategy {name!r}; there are {', '.join(STRATEGIES)}")
-    return names
+    return names or []
 
 
 def _strategy_names() -> list[str]:
