@@ -36,13 +36,19 @@ def parse_moment(text: str) -> Moment:
     if _SECONDS.fullmatch(bare):
         return Moment(int(Decimal(bare) * SECOND), relative=text.startswith("+"))
     try:
-        named = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text))
+        named = datetime.fromisoformat(_as_old_pythons_read_it(text))
     except ValueError:
         raise ValueError(
             f"{text!r} is no time: write 2026-11-25T16:30:00Z, seconds since 1970, or +12.5 for seconds from the start"
         ) from None
     whole = named.replace(microsecond=0).astimezone(timezone.utc)
     return Moment(int(whole.timestamp()) * SECOND + named.microsecond * 1000)
+
+
+def _as_old_pythons_read_it(text: str) -> str:
+    """ISO 8601 with six decimals and no Z, as Python 3.10 wants it."""
+    padded = re.sub(r"\.([0-9]+)", lambda found: f".{found[1]:0<6.6}", text)
+    return re.sub(r"[Zz]$", "+00:00", padded)
 
 
 Zone = Literal["start", "utc", "local"]
