@@ -29,7 +29,8 @@ from scapy_chitchat import read_messages
 from tests.support.namespaces import namespace
 from tests.support.peers import PATIENCE, RunningNodes, eventually, running
 
-SNIFF = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "sniff"]
+PROGRAM = "from scapy_chitchat.cli import main; main()"
+SNIFF = [sys.executable, "-c", PROGRAM, "sniff"]
 NODES = 5
 PORT = 7280
 LARGE = 6
@@ -61,12 +62,11 @@ def has_packet_socket(process: subprocess.Popen[Any]) -> bool:
 
 @contextmanager
 def sniffing(
-    *arguments: str, within: Sequence[str] = (), output: Any = subprocess.PIPE
+    *arguments: str, within: Sequence[str] = (), output: Any = subprocess.PIPE, program: str = PROGRAM
 ) -> Iterator[subprocess.Popen[str]]:
     """``scapy-chitchat sniff`` at work; it ends by itself where a test waits for it in vain."""
-    process = subprocess.Popen(
-        [*within, *SNIFF, "--seconds", str(4 * PATIENCE), *arguments], stdout=output, stderr=subprocess.PIPE, text=True
-    )
+    command = [*within, sys.executable, "-c", program, "sniff", "--seconds", str(4 * PATIENCE), *arguments]
+    process = subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True)
     try:
         assert eventually(lambda: has_packet_socket(process) or process.poll() is not None)
         yield process

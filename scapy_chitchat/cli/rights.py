@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NOBODY = "nobody"
 """Whom root becomes where sudo was not called and no user is named."""
 
-_LATER = ("rich.console", "rich.table", "rich.text", "scapy_chitchat.wire.layers")
+_LATER = ("cramjam", "rich.console", "rich.table", "rich.text", "scapy_chitchat.wire.layers")
 """What is imported only when it is needed: the user may not be allowed to read where it is installed."""
 
 _CAPSET_VERSION_3 = 0x20080522

@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+
+_escape = codecs.lookup("unicode_escape").encode
+"""Looked up once and now: a codec is a module, and who has given up root may not be allowed to read where it lies."""
+
+
+def _escaped(char: str) -> str:
+    return _escape(char, "surrogatepass")[0].decode()
 
 
 def printable(value: object) -> str:
@@ -16,10 +24,7 @@ def printable(value: object) -> str:
     text = str(value)
     if text.isprintable() and "\\" not in text:
         return text
-    return "".join(
-        char if char.isprintable() and char != "\\" else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text
-    )
+    return "".join(char if char.isprintable() and char != "\\" else _escaped(char) for char in text)
 
 
 def one_line(text: str) -> str:
@@ -29,9 +34,7 @@ def one_line(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
-    )
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
 _DELETE = b"\x7f"

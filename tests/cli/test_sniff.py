@@ -24,14 +24,25 @@ import pytest
 from scapy.layers.inet import IP, UDP, fragment
 from scapy.packet import Raw
 
-from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, KeyValueOp, NodeDigest, NodeOp, read_messages
+from scapy_chitchat import (
+    Block,
+    Chitchat,
+    ChitchatAck,
+    ChitchatSyn,
+    KeyValueOp,
+    NodeDigest,
+    NodeOp,
+    read_messages,
+)
 from scapy_chitchat.capture import CaptureError, CaptureFile
 from scapy_chitchat.capture.live import Interface, udp_filter
 from scapy_chitchat.cli import sniff as command
 from scapy_chitchat.cli.common import CommandFailed
 from scapy_chitchat.cli.options import MessageOptions
+from scapy_chitchat.wire.protocol import BlockType
 from tests import live
 from tests.live import SNIFF, sniffing
+from tests.support.legacy import legacy_frame
 from tests.support.namespaces import linked
 from tests.support.peers import PATIENCE, eventually, free_port, why_no_peer
 from tests.support.wrapped import inner4, mac, tunnels
@@ -98,10 +109,12 @@ def test_any_port_knows_messages_by_their_header(interface: str) -> None:
     with sniffing("-i", interface, "--any-port", "--fields", "destination,cluster_id") as process:
         sender = threading.Thread(target=send_until_seen)
         sender.start()
-        lines = iter(lambda: lines_of(process, 1)[0], "")  # of others too: whatever passes
-        assert f"127.0.0.1:{port}\tat {port}" in lines
-        seen.set()
-        sender.join()
+        try:
+            lines = iter(lambda: lines_of(process, 1)[0], "")  # of others too: whatever passes
+            assert f"127.0.0.1:{port}\tat {port}" in lines, process.stderr and process.stderr.read()
+        finally:
+            seen.set()
+            sender.join()
 
 
 @needs_root
@@ -210,6 +223,43 @@ def test_once_it_captures_it_has_no_rights_left(
         assert set(re.findall(r"Cap(?:Prm|Eff|Inh):\t(\w+)", status)) == {"0" * 16}
         assert kept.stat().st_uid == wanted
         assert len(list(read_messages(kept))) == 1
+
+
+TELLS_WHAT_IT_IMPORTS = """
+import os, sys
+from scapy_chitchat.cli import main, sniff
+
+def and_then_tell(user, give_up=sniff.give_up):
+    give_up(user)
+    sys.addaudithook(lambda event, what: event == "import" and os.write(2, f"looked for {what[0]}\\n".encode()))
+
+sniff.give_up = and_then_tell
+main()
+"""
+
+
+def legacy_ack() -> bytes:
+    """An Ack with a block of zstd 0.7, which another library reads than all others."""
+    items = Chitchat(bytes(Chitchat() / ChitchatAck(delta=[NodeOp(node_id="a")]))).delta_blocks[0].data
+    block = Block(type=BlockType.Compressed, data=legacy_frame(items))
+    return bytes(Chitchat() / ChitchatAck(delta_blocks=[block, Block(type=BlockType.NoMoreBlocks)]))
+
+
+@needs_root
+@pytest.mark.parametrize("options", ["", "-v", "--json", "--fields cluster_id,delta.key,error", "--summary --stats"])
+def test_without_the_rights_of_root_nothing_is_imported(options: str) -> None:
+    """Where Python lies in a home of root's, nobody else can read it."""
+    odd = bytes(Chitchat() / ChitchatSyn(cluster_id="\x1b[2J\u202e\x85 日本 \U0001f525 [red]"))
+    port = free_port()
+    with sniffing(
+        "-i", "lo", "--port", str(port), "-c", "6", *options.split(), program=TELLS_WHAT_IT_IMPORTS
+    ) as process:
+        send(port, SYN, odd, ACK, ACK[:-5], b"no gossip", legacy_ack())
+        shown, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert shown
+    assert "looked for" not in said
+    assert "Traceback" not in said
 
 
 @needs_root

@@ -12,6 +12,7 @@ import zstandard
 
 from scapy_chitchat.wire.protocol import BLOCK_SIZE, MAX_BLOCK_OUTPUT, BlockType
 from scapy_chitchat.wire.stream import ZstdError, compress_block, decompress_block, split_stream
+from tests.support.legacy import legacy_frame
 
 RANDOM = random.Random(1)
 NOISE = RANDOM.randbytes(MAX_BLOCK_OUTPUT)
@@ -71,6 +72,7 @@ def test_a_stream_is_cut_into_blocks_of_16384_bytes(size: int, blocks: list[int]
 
 
 LEGAL = {
+    "a frame of zstd 0.7": (legacy_frame(b"old"), b"old"),
     "one frame": (frame(TEXT[:5000]), TEXT[:5000]),
     "two frames": (frame(b"one, ") + frame(b"two"), b"one, two"),
     "nothing": (b"", b""),
