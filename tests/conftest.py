@@ -42,7 +42,18 @@ def captures() -> list[Path]:
     return capture_paths()
 
 
-@pytest.fixture(scope="session", params=capture_paths(), ids=lambda path: f"{path.parent.name}/{path.name}")
+QUICK = {"v0-three-nodes", "v0-bad-cluster", "v0-v1-mixed-fragmented"}
+"""Both versions, all types, fragments, in a second or two; what is looked for in the other captures takes long."""
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(path, marks=[] if path.name.partition(".")[0] in QUICK else pytest.mark.long)
+        for path in capture_paths()
+    ],
+    ids=lambda path: f"{path.parent.name}/{path.name}",
+)
 def capture(request: pytest.FixtureRequest) -> Path:
     """Each capture."""
     path: Path = request.param

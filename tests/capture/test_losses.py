@@ -74,6 +74,7 @@ def test_a_datagram_with_the_number_of_an_old_one_is_not_mixed_with_it() -> None
     assert (found, counters.incomplete) == ([other], 1)
 
 
+@pytest.mark.long
 def test_what_waits_is_bounded_with_what_it_costs() -> None:
     counters = Counters()
     waiting = Reassembler(counters)
@@ -125,6 +126,7 @@ def test_packed_captures_are_known_by_their_content(pack: Callable[[bytes], byte
         read(pack(data)[:-20])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pack", PACKINGS, ids=["gzip", "zstd", "xz", "lz4"])
 def test_what_is_unpacked_is_bounded_by_what_is_asked_for(pack: Callable[[bytes], bytes]) -> None:
     bomb = pack(capture([(0, IP4)]) + struct.pack("<IIII", 0, 0, 120 << 20, 120 << 20) + bytes(100 << 20))

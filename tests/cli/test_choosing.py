@@ -245,6 +245,7 @@ def test_a_frame_that_was_cut_stays_cut(tmp_path: Path) -> None:
         assert list(read) == [Frame(1, 9_000_007, 6, 101, whole[:50], len(whole))]
 
 
+@pytest.mark.long
 def test_kept_frames_of_fragments_are_bounded() -> None:
     counters = Counters()
     reader = DatagramReader(counters, keep_frames=True)

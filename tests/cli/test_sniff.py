@@ -356,6 +356,7 @@ def test_an_interface_that_goes_down_is_said() -> None:
     assert "gossip: Network is down" in said
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("namespaces")
 @pytest.mark.skipif(not shutil.which("tcpdump"), reason="there is no tcpdump to compare with")
 @pytest.mark.skipif(bool(NO_PEER), reason=NO_PEER)

@@ -249,7 +249,11 @@ def test_what_is_set_goes_out_however_wrong(packet: Packet, data: str) -> None:
         (ChitchatSyn(cluster_id=5), "ChitchatSyn.cluster_id: 5 is no text"),
         (ChitchatSyn(cluster_id="\ud800"), "ChitchatSyn.cluster_id: 'utf-8' codec"),
         (ChitchatSyn(cluster_id_len=-1), "ChitchatSyn.cluster_id_len: -1 does not fit 16 bits"),
-        (ChitchatSyn(digest=[NodeDigest()] * 65536), "ChitchatSyn.digest: 65,536 entries, at most 65,535"),
+        pytest.param(
+            ChitchatSyn(digest=[NodeDigest()] * 65536),
+            "ChitchatSyn.digest: 65,536 entries, at most 65,535",
+            marks=pytest.mark.long,
+        ),
         (ChitchatSyn(digest=[5]), "ChitchatSyn.digest: 5 is no packet"),
         (ChitchatSyn(digest=[NodeDigest]), "ChitchatSyn.digest: .*is no packet"),
         (ChitchatSyn(digest="text"), "ChitchatSyn.digest: 'text' is no packet"),
@@ -567,6 +571,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_message_whose_blocks_all_grow_to_the_limit_is_not_read_to_its_end(name: str) -> None:
     packed = zstandard.ZstdCompressor(level=19).compress(BOMBS[name])

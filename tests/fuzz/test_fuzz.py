@@ -73,6 +73,7 @@ def test_every_strategy_makes_messages_that_fit_into_a_datagram(name: str) -> No
         assert all(len(message) <= MAX_DATAGRAM for message in made.messages)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [each.name for each in STRATEGIES.values() if each.structured])
 def test_structured_cases_get_past_header_and_digest(name: str) -> None:
     count = 12 if name == "limit" else 200
@@ -187,6 +188,7 @@ def _fields(finding: CampaignFinding) -> dict[str, Any]:
     return {name: getattr(finding, name) for name in finding.__struct_fields__}
 
 
+@pytest.mark.long
 def test_cases_are_written_as_the_layers_that_build_them() -> None:
     for name in ("order", "lengths", "blocks", "strings"):
         for number in range(8):
@@ -238,7 +240,7 @@ while True:
     [
         ("exit", "ended with exit code 7"),
         ("kill", "ended with signal 40"),
-        ("hang", "no longer answers a Syn"),
+        pytest.param("hang", "no longer answers a Syn", marks=pytest.mark.long),
     ],
 )
 def test_a_target_that_ends_or_falls_silent_is_found(
@@ -325,6 +327,7 @@ def test_an_echo_server_is_no_finding(serve: Any, tmp_path: Path) -> None:
     assert campaign.progress.cases == 1000
 
 
+@pytest.mark.long
 def test_a_slow_node_is_no_finding(serve: Any, tmp_path: Path) -> None:
     answer = encode(syn_ack((), ()))
 
@@ -382,6 +385,7 @@ def spawn_command(peer: Path, version: str, port: int) -> str:
     return f"{peer} node --version {version} --node-id own --listen 127.0.0.1:{port} --cluster-id unguessable"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", ["0.10", "0.13"])
 def test_a_real_node_is_stopped_and_the_case_reproduces(peer: Path, tmp_path: Path, version: str) -> None:
     port = free_port()
@@ -432,6 +436,7 @@ def test_a_run_that_is_stopped_reports_and_leaves_no_process(peer: Path, tmp_pat
         free.bind(("127.0.0.1", port))
 
 
+@pytest.mark.long
 def test_a_node_without_spawn_is_only_watched(peer: Path, tmp_path: Path) -> None:
     port = free_port()
     process = Process(spawn_command(peer, "0.13", port))

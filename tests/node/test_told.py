@@ -160,6 +160,7 @@ def unreliable(cluster: Membership, fate: str) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fate", [".", "x.", "o", ".xo", "xxo"])
 @pytest.mark.parametrize("version", [0, 1, None])
 def test_lost_and_late_answers_cost_nothing_but_time(fate: str, version: int | None) -> None:

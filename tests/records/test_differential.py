@@ -30,7 +30,10 @@ from tests.support import debug_text
 from tests.support.peers import Oracle, why_no_peer
 
 NO_PEER = why_no_peer()
-pytestmark = pytest.mark.skipif(bool(NO_PEER), reason=NO_PEER)
+pytestmark = [
+    pytest.mark.skipif(bool(NO_PEER), reason=NO_PEER),
+    pytest.mark.long,  # tens of thousands of messages, each put before real nodes
+]
 
 SEEDS = (1, 2)
 COUNT = 100_000 if "CI" in os.environ else 10_000

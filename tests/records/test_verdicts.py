@@ -51,6 +51,7 @@ def test_every_verdict_and_every_value_is_a_nodes(verdicts: list[dict[str, Any]]
     assert 1000 < taken < len(verdicts)
 
 
+@pytest.mark.long
 def test_hostile_messages_raise_nothing_and_records_agree_with_layers() -> None:
     outcomes = mutations.run(3000, seed=2)
     taken = sum(count for (_, outcome), count in outcomes.items() if outcome == "taken")

@@ -348,6 +348,7 @@ def slow() -> Iterator[tuple[Sink, list[bytes], threading.Event]]:
     sink.socket.close()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/net/udp").exists(), reason="there is no /proc/net/udp, which tells of drops")
 def test_a_slow_node_gets_all_unless_it_is_flooded(
     slow: tuple[Sink, list[bytes], threading.Event],
@@ -397,6 +398,7 @@ def test_pauses_are_cut_to_the_longest(tmp_path: Path) -> None:
     assert due == pytest.approx([0, 0.5, 1, 1.125])
 
 
+@pytest.mark.long
 def test_a_long_pause_is_said(tmp_path: Path, sink: Sink) -> None:
     path = at_moments(tmp_path / "long.pcapng", 0, 59, 3719)
     assert run("--to", sink.text, "--max-gap", "0.1", path).stderr.count("due in") == 0

@@ -32,7 +32,7 @@ def recorded(scenario: Scenario, capture: Path, seconds: float) -> Truth:
 
 
 class TestRecording:
-    pytestmark = recording
+    pytestmark = [*recording, pytest.mark.long]
 
     def test_a_mixed_cluster_on_a_wire(self, tmp_path: Path) -> None:
         path, counters = tmp_path / "mixed.pcap", Counters()

@@ -343,6 +343,7 @@ def test_every_message_that_the_node_refused_says_where_and_why(verdicts: list[d
         assert trouble.offset >= 0, row["hex"]
 
 
+@pytest.mark.long
 def test_every_message_of_the_verdicts_comes_out_as_it_went_in(verdicts: list[dict[str, Any]]) -> None:
     for row in verdicts:
         data = bytes.fromhex(row["hex"])

@@ -79,6 +79,7 @@ def names_in_streams(packet: Packet) -> Iterator[str]:
             yield f"chitchat.{snake_case(layer.__name__)}"
 
 
+@pytest.mark.long
 @every_tshark
 def test_broken_messages_are_shown_as_far_as_scapy_shows_them(
     tshark: Tshark, verdicts: list[dict[str, Any]], tmp_path: Path

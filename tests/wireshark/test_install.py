@@ -100,6 +100,7 @@ def test_on_windows_the_rule_is_another(home: Path, monkeypatch: pytest.MonkeyPa
     assert setup.folders().personal == home / "Roaming" / "Wireshark" / "plugins"
 
 
+@pytest.mark.long
 def test_colouring_rules_are_valid_filters() -> None:
     if not shutil.which("tshark"):
         pytest.skip("there is no tshark on PATH")

@@ -152,6 +152,7 @@ def test_frames_of_every_level_and_many_sizes_come_back(lua: str) -> None:
     assert outcomes == [(True, content) for content, _ in zip(contents * 2, levels * 2, strict=False)]
 
 
+@pytest.mark.long
 def test_frames_of_many_blocks_windows_and_options_come_back(lua: str) -> None:
     assert all(accepted for accepted, _ in assert_same_outcomes(lua, list(valid_frames(2, 150, 65_535))))
 
@@ -318,6 +319,7 @@ def libzstd_reads_on_after_huffman_streams() -> bool:
     return False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mutate", [mutate_anywhere, mutate_blocks])
 def test_mutated_frames_get_the_verdict_and_bytes_of_libzstd(
     lua: str, mutate: Callable[[random.Random, bytes], bytes]
