@@ -107,8 +107,9 @@ def ask_node(peer: Path) -> Callable[[list[bytes]], list[dict[str, Any]]]:
 
 
 def pytest_configure() -> None:
-    """A shell starts what runs in its background with SIGINT ignored, and tests stop commands by it."""
+    """Background jobs of a shell ignore SIGINT, those of nohup SIGHUP, and tests stop commands by both."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,6 +21,9 @@ NOBODY = "nobody"
 _LATER = ("cramjam", "rich.console", "rich.table", "rich.text", "scapy_chitchat.wire.layers")
 """What is imported only when it is needed: the user may not be allowed to read where it is installed."""
 
+_WIDE = "\u65e5"
+"""A character that fills two cells: rich imports its table of widths with the first that is not Latin."""
+
 _CAPSET_VERSION_3 = 0x20080522
 
 
@@ -30,8 +33,7 @@ def give_up(user: str) -> None:
     Nobody named: the one who called sudo, or nobody. Raises CommandFailed where there is no such user, or where the
     system does not let go.
     """
-    for name in _LATER:
-        import_module(name)
+    _import_what_comes_later()
     try:
         if os.geteuid() == 0:
             _become(_entry(user))
@@ -40,6 +42,14 @@ def give_up(user: str) -> None:
         _drop_capabilities()
     except OSError as error:
         raise CommandFailed(f"the rights of root cannot be given up: {error.strerror}") from None
+
+
+def _import_what_comes_later() -> None:
+    for name in _LATER:
+        import_module(name)
+    from rich.cells import cell_len
+
+    cell_len(_WIDE)
 
 
 def own_name() -> str:

@@ -429,7 +429,10 @@ def test_a_run_that_is_stopped_reports_and_leaves_no_process(peer: Path, tmp_pat
                 continue
     time.sleep(0.5)
     process.send_signal(stop)
-    out, _ = process.communicate(timeout=PATIENCE)
+    try:
+        out, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert " cases, " in out
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
