@@ -21,7 +21,7 @@ from scapy.packet import Packet, Raw
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, ChitchatSynAck, NodeDigest, read_messages
 from scapy_chitchat.capture import CaptureError, CaptureFile, Counters, expand, in_order, notes
-from scapy_chitchat.capture.reassembly import MOST_WAITING_BYTES, Piece, Reassembler
+from scapy_chitchat.capture.reassembly import MOST_REMEMBERED, MOST_WAITING_BYTES, Piece, Reassembler
 from scapy_chitchat.net.addresses import address_text
 from tests.support.wrapped import FRAME4, IP4, SYN
 
@@ -248,3 +248,17 @@ def test_foreign_datagrams_are_spoken_of_where_gossip_alone_is_at_home(port: int
 )
 def test_addresses_are_spelt_as_nodes_do(raw: str, text: str) -> None:
     assert address_text(bytes.fromhex(raw)) == text
+
+
+@pytest.mark.parametrize("others", [MOST_REMEMBERED - 1, MOST_REMEMBERED])
+def test_so_many_packets_are_known_when_their_fragments_come_again(others: int) -> None:
+    counters = Counters()
+    waiting = Reassembler(counters)
+    halves = (Piece(0, True, 8, b"one half"), Piece(8, False, 9, b"the other"))
+    for key in range(others + 1):
+        for piece in halves:
+            waiting.add(key, 0.0, 0.0, piece)
+    assert counters.reassembled == others + 1
+    waiting.add(0, 0.0, 0.0, halves[1])
+    waiting.finish()
+    assert counters.incomplete == (others == MOST_REMEMBERED)

@@ -17,7 +17,7 @@ from scapy_chitchat.capture.datagrams import MOST_TUNNELS
 from scapy_chitchat.capture.links import LINKS, UNREAD
 from scapy_chitchat.capture.tunnels import OVER_IPV4, PORTS
 from scapy_chitchat.integration.captures import CaptureSocket
-from tests.support.wrapped import SYN, Wrapped, inner4, links, outer, tunnels
+from tests.support.wrapped import SYN, Wrapped, inner4, links, outer, over_ip, tunnels
 
 ALL = tunnels() + links()
 
@@ -82,3 +82,35 @@ def test_a_message_to_a_tunnels_port_is_a_message() -> None:
     frame = bytes(IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=4789, dport=8472) / Raw(SYN))
     (found,) = read_messages(io.BytesIO(capture(101, frame)))
     assert (found.data, found.tunnel) == (SYN, ())
+
+
+def wireless(control: int, flags: int) -> bytes:
+    """An 802.11 frame with SNAP and IP behind 24 bytes of header, whatever the header says."""
+    return bytes([control, flags, 0, 0]) + bytes(20) + bytes.fromhex("aaaa03000000 0800") + bytes(inner4())
+
+
+def gre(flags: int, kind: int = 0x0800) -> bytes:
+    return bytes(over_ip(47, struct.pack(">HH", flags, kind), inner4()))
+
+
+NOT_OPENED = {
+    "GRE of a version that does not exist": (1, gre(2)),
+    "GRE with a source route": (1, gre(0x4000)),
+    "GRE of version 1 without PPP": (1, gre(1)),
+    "802.11 that is encrypted": (105, wireless(0x08, 0x40)),
+    "802.11 that manages": (105, wireless(0x00, 0)),
+    "802.11 that controls": (105, wireless(0x04, 0)),
+    "802.11 without data": (105, wireless(0x48, 0)),
+}
+
+
+@pytest.mark.parametrize("name", NOT_OPENED)
+def test_what_says_that_it_holds_no_packet_is_not_opened(name: str) -> None:
+    linktype, frame = NOT_OPENED[name]
+    assert list(read_messages(io.BytesIO(capture(linktype, frame)))) == []
+
+
+def test_without_what_keeps_them_shut_they_are_opened() -> None:
+    for linktype, frame in ((1, gre(0)), (105, wireless(0x08, 0))):
+        (found,) = read_messages(io.BytesIO(capture(linktype, frame)))
+        assert found.data == SYN
