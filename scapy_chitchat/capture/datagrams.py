@@ -9,13 +9,13 @@ them yet.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from scapy_chitchat.capture.counters import Counters
 from scapy_chitchat.capture.duplicates import Duplicates, Sight
 from scapy_chitchat.capture.frame import Frame
 from scapy_chitchat.capture.links import LINKS, QUICK, sight_of
-from scapy_chitchat.capture.reassembly import Piece, Reassembler, Whole
+from scapy_chitchat.capture.reassembly import Reassembler, Whole
 from scapy_chitchat.capture.steps import MOST_STEPS, Opener, ip, unknown
 from scapy_chitchat.capture.tunnels import OVER_IPV4, OVER_IPV6, PORTS, VXLAN_START, vxlan_on_any_port
 from scapy_chitchat.net.addresses import address_text
@@ -64,6 +64,9 @@ class _Ends(NamedTuple):
     whole: bool
     """Fragments were put together to get here."""
 
+
+_Key: TypeAlias = "tuple[bytes, bytes, int, int, tuple[str, ...]]"
+"""What fragments of one packet have in common: source, destination, identification, protocol, tunnel."""
 
 _IPV4 = struct.Struct(">BxHHHxB2x4s4s").unpack_from
 _IPV6 = struct.Struct(">xxxxHBx16s16s").unpack_from
@@ -157,9 +160,7 @@ class DatagramReader:
         payload = data[start : start + length]
         cut = len(payload) < length
         if place & 0x3FFF:
-            key = (source, destination, ident, protocol, tunnel)
-            ends = _Ends(source, destination, ident, tunnel, True)
-            return self._fragment(frame, key, place, length, payload, protocol, ends)
+            return self._fragment(frame, (source, destination, ident, protocol, tunnel), place, length, payload)
         if protocol == PROTOCOL_UDP:
             return self._udp(frame, payload, cut, source, destination, ident, tunnel)
         return self._inside(frame, protocol, Whole(payload, cut), _Ends(source, destination, ident, tunnel, False))
@@ -197,27 +198,30 @@ class DatagramReader:
     def _fragment6(self, frame: Frame, whole: Whole, ends: _Ends, length: int) -> Datagram | None:
         """An IPv6 fragment header and what is behind it; an atomic one stands before a packet that is whole."""
         header, place, ident = struct.unpack_from(">BxHI", whole.data)
-        ends = ends._replace(ident=ident, whole=True)
         payload = whole.data[8:]
         if not place & 0xFFF9:
+            ends = ends._replace(ident=ident, whole=True)
             return self._inside(frame, header, Whole(payload, whole.cut), ends, length - 8)
-        key = (ends.source, ends.destination, ident, header, ends.tunnel)
         # as IPv4 has it: the offset in units of eight bytes, and a bit for more to come
         place = place >> 3 | (0x2000 if place & 1 else 0)
-        return self._fragment(frame, key, place, length - 8, payload, header, ends)
+        return self._fragment(
+            frame, (ends.source, ends.destination, ident, header, ends.tunnel), place, length - 8, payload
+        )
 
-    def _fragment(
-        self, frame: Frame, key: tuple[object, ...], place: int, length: int, payload: bytes, header: int, ends: _Ends
-    ) -> Datagram | None:
-        now = frame.time / 10**frame.decimals
+    def _fragment(self, frame: Frame, key: _Key, place: int, length: int, payload: bytes) -> Datagram | None:
+        # most of a flood ends here: what only a whole packet needs is made for whole packets
+        now, before = frame.time / 10**frame.decimals, self._before
         # one frame that is far ahead proves nothing
-        sure = min(now, self._before.time / 10**self._before.decimals) if self._before.number else now
-        piece = Piece((place & 0x1FFF) * 8, bool(place & 0x2000), max(length, 0), payload, self._parts)
-        whole = self._reassembler.add(key, now, sure, piece)
+        sure = before.time / 10**before.decimals if before.number else now
+        if length < 0:
+            length = 0
+        piece = ((place & 0x1FFF) * 8, place & 0x2000 != 0, length, payload, self._parts)
+        whole = self._reassembler.add(key, now, sure if sure < now else now, piece)
         if whole is None:
             return None
         self._parts = whole.frames
-        return self._inside(frame, header, whole, ends)
+        source, destination, ident, header, tunnel = key
+        return self._inside(frame, header, whole, _Ends(source, destination, ident, tunnel, True))
 
     # --- UDP ---
 

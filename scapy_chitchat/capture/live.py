@@ -198,22 +198,24 @@ class Interface:
         buffer = memoryview(bytearray(LARGEST_FRAME))
         room = socket.CMSG_SPACE(_TIMESPEC.size)
         receive, into = self._socket.recvmsg_into, [buffer]
-        seconds_and_rest, linktype = _TIMESPEC.unpack, self.linktype
-        number, flags = 0, int(socket.MSG_DONTWAIT)
+        seconds_and_rest, linktype, made = _TIMESPEC.unpack, self.linktype, Frame._make  # cheaper than a call
+        # as plain numbers: sums of Python's named flags cost more than the rest of a turn
+        wait, at_once = int(socket.MSG_TRUNC), int(socket.MSG_TRUNC | socket.MSG_DONTWAIT)
+        number, flags = 0, at_once
         while True:
             try:
-                size, notes, _, _ = receive(into, room, flags | socket.MSG_TRUNC)
+                size, notes, _, _ = receive(into, room, flags)
             except BlockingIOError:
                 yield None  # and then wait for a moment
-                flags = 0
+                flags = wait
                 continue
             except OSError as error:
                 raise CaptureError(f"{self.name}: {error.strerror}") from None
-            flags = socket.MSG_DONTWAIT
+            flags = at_once
             number += 1
             seconds, rest = seconds_and_rest(notes[0][2])
-            data = bytes(buffer[:size])
-            yield Frame(number, seconds * 1_000_000_000 + rest, 9, linktype, data, size)
+            data = buffer[:size].tobytes()
+            yield made((number, seconds * 1_000_000_000 + rest, 9, linktype, data, size, 0))
 
     def statistics(self) -> tuple[int, int]:
         """How many frames passed the filter, and how many of these the kernel dropped because we were too slow."""

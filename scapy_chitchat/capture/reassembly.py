@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from scapy_chitchat.capture.counters import Counters
 from scapy_chitchat.capture.frame import Frame
@@ -41,18 +41,9 @@ class Whole(NamedTuple):
     """The frames of its fragments, in the order of its bytes, if they were given."""
 
 
-class Piece(NamedTuple):
-    """One fragment."""
-
-    offset: int
-    more: bool
-    """It is not the last."""
-    length: int
-    """Bytes on the wire."""
-    data: bytes
-    """Bytes captured."""
-    frames: tuple[Frame, ...] = ()
-    """The frames that it came in, if they are to be kept."""
+Piece: TypeAlias = "tuple[int, bool, int, bytes, tuple[Frame, ...]]"
+"""One fragment: its offset, whether more come behind it, its bytes on the wire, those captured, and the frames that it
+came in if they are to be kept. A plain tuple: of nothing else are so many made in a flood."""
 
 
 class _Waiting:
@@ -87,14 +78,15 @@ class _Waiting:
             if frames:
                 self.cost += sum(len(each.data) + FRAME_COST for each in frames)
                 self.frames[offset] = self.frames.get(offset, ()) + frames
-            units = (length + 7) // 8 if offset + length == self.size else length // 8
-            self.covered |= ((1 << units) - 1) << offset // 8
+            units = length + 7 >> 3 if offset + length == self.size else length >> 3
+            self.covered |= (1 << units) - 1 << (offset >> 3)
         return self.size is not None and self.covered & self.full == self.full
 
     def contradicts(self, piece: Piece) -> bool:
         """Whether other bytes wait for the place of this fragment."""
-        known = self.pieces.get(piece.offset)
-        return known is not None and known[1] != piece.data
+        offset, _, _, data, _ = piece
+        known = self.pieces.get(offset)
+        return known is not None and known[1] != data
 
     def whole(self) -> Whole:
         """The packet, once all is there."""
@@ -131,14 +123,16 @@ class Reassembler:
         ``now``: seconds, by this frame; ``sure``: seconds that have passed for certain, by more than this frame.
         """
         self.counters.fragments += 1
-        packet = self._packet(key, now, sure, piece)
+        packet = self._waiting.get(key)
+        if packet is None or packet.echo or now - packet.since > FRAGMENT_TIMEOUT:
+            packet = self._packet(key, packet, now, sure, piece)
         before = packet.cost
         complete = packet.add(piece)
         self._cost += packet.cost - before
         if complete and now - packet.since > FRAGMENT_TIMEOUT:
             # nothing came behind it that would show its time to be wrong: it is of another packet
             self._give_up(key)
-            packet = self._packet(key, now, sure, piece)
+            packet = self._packet(key, None, now, sure, piece)
             packet.add(piece)
             self._cost += packet.cost - PACKET_COST
         elif complete:
@@ -150,9 +144,8 @@ class Reassembler:
             self._give_up(next(iter(self._waiting)))
         return None
 
-    def _packet(self, key: Hashable, now: float, sure: float, piece: Piece) -> _Waiting:
-        """What waits under this key, or something new where that is too old or only an echo."""
-        packet = self._waiting.get(key)
+    def _packet(self, key: Hashable, packet: _Waiting | None, now: float, sure: float, piece: Piece) -> _Waiting:
+        """The packet that waits under this key, or something new where that is too old or only an echo."""
         if packet is not None and (
             sure - packet.since > FRAGMENT_TIMEOUT
             or (now - packet.since > FRAGMENT_TIMEOUT and packet.contradicts(piece))
@@ -175,7 +168,8 @@ class Reassembler:
         done = self._done.get(key)
         if done is None or now - done.time > FRAGMENT_TIMEOUT:
             return False
-        return done.pieces.get(piece.offset) == hash(piece.data)
+        offset, _, _, data, _ = piece
+        return done.pieces.get(offset) == hash(data)
 
     def _remember(self, key: Hashable, now: float, packet: _Waiting) -> None:
         if len(packet.pieces) > MOST_REMEMBERED_PIECES:

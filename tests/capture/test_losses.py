@@ -21,7 +21,7 @@ from scapy.packet import Packet, Raw
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, ChitchatSynAck, NodeDigest, read_messages
 from scapy_chitchat.capture import CaptureError, CaptureFile, Counters, expand, in_order, notes
-from scapy_chitchat.capture.reassembly import MOST_REMEMBERED, MOST_WAITING_BYTES, Piece, Reassembler
+from scapy_chitchat.capture.reassembly import MOST_REMEMBERED, MOST_WAITING_BYTES, Reassembler
 from scapy_chitchat.net.addresses import address_text
 from tests.support.wrapped import FRAME4, IP4, SYN
 
@@ -82,7 +82,7 @@ def test_what_waits_is_bounded_with_what_it_costs() -> None:
     try:
         for key in range(600):
             for offset in range(0, 8 * 500, 8):
-                waiting.add((key,), 0.0, 0.0, Piece(offset, True, 8, bytes(8)))
+                waiting.add((key,), 0.0, 0.0, (offset, True, 8, bytes(8), ()))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
