@@ -8,10 +8,10 @@ makes messages of datagrams; counters.py keeps and tells what was lost on the wa
 interface, writing.py writes captures. No Scapy packet is made anywhere.
 """
 
-from scapy_chitchat.capture.counters import Counters, notes, nothing_readable
+from scapy_chitchat.capture.counters import Counters, notes
 from scapy_chitchat.capture.datagrams import Datagram, DatagramReader
 from scapy_chitchat.capture.frame import Frame
-from scapy_chitchat.capture.frames import CaptureFile, in_order
+from scapy_chitchat.capture.frames import CaptureFile, in_time
 from scapy_chitchat.capture.messages import (
     CapturedMessage,
     MessageFilter,
@@ -33,9 +33,8 @@ __all__ = [
     "Source",
     "Unwrap",
     "expand",
-    "in_order",
+    "in_time",
     "notes",
-    "nothing_readable",
     "read_datagrams",
     "read_messages",
 ]

@@ -53,12 +53,6 @@ class Counters:
     """Packets in more tunnels than are followed."""
 
 
-def nothing_readable(counters: Counters, before: Counters) -> bool:
-    """Whether of what came since ``before``, a copy of the same counters, not one frame could be read."""
-    frames = counters.frames - before.frames
-    return frames > 0 and counters.unreadable - before.unreadable == frames
-
-
 KEEPS_FRAGMENTS = "or (ip[6:2] & 0x1fff != 0)"
 """What a capture filter on ports needs behind it to keep the later fragments of IPv4."""
 

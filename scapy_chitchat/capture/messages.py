@@ -15,7 +15,7 @@ import msgspec
 from scapy_chitchat.capture.counters import Counters
 from scapy_chitchat.capture.datagrams import Datagram, DatagramReader
 from scapy_chitchat.capture.frame import Frame
-from scapy_chitchat.capture.frames import CaptureFile, as_sources, in_order
+from scapy_chitchat.capture.frames import CaptureFile, as_sources, in_time
 from scapy_chitchat.capture.sources import CaptureError, Source
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.net.text import harmless_json
@@ -261,8 +261,8 @@ def read_messages(
 ) -> Iterator[CapturedMessage]:
     """The chitchat messages in one capture or several.
 
-    Several captures are read as the parts of one: in the order of their first frames' times, or ``as_given``; a
-    datagram that begins in one and ends in the next is whole.
+    Several captures are read as one, by the times of their frames, or one behind the other ``as_given``; a datagram
+    that begins in one and ends in the next is whole.
 
     ``ports``: only what goes from or to one of these UDP ports, and all of it; otherwise messages are known by their
     header on any port. ``limit`` bounds the decompressed bytes of each stream. ``drop_duplicates`` passes over
@@ -271,14 +271,13 @@ def read_messages(
     or sign; ``skip_bytes`` is for a transport that puts so many bytes before each message.
     Raises CaptureError where a source cannot be read, or not to its end.
     """
-    listed = as_sources(sources)
     reader = DatagramReader(counters, drop_duplicates=drop_duplicates)
     wanted = MessageFilter(ports, unwrap=unwrap, skip_bytes=skip_bytes)
-    for datagram in read_datagrams(_frames(listed if as_given else in_order(listed)), reader, wanted):
+    frames = in_time(as_sources(sources), _frames, as_given=as_given)
+    for datagram in read_datagrams(frames, reader, wanted):
         yield CapturedMessage(datagram, limit)
 
 
-def _frames(sources: Iterable[Source]) -> Iterator[Frame]:
-    for source in sources:
-        with CaptureFile(source) as frames:
-            yield from frames
+def _frames(source: Source) -> Iterator[Frame]:
+    with CaptureFile(source) as frames:
+        yield from frames

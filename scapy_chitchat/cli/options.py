@@ -191,7 +191,7 @@ class FileOptions(Reading):
     PANEL: ClassVar[str] = "Reading"
     as_given: Annotated[
         bool,
-        typer.Option("--as-given", help="Read the files in this order, not in that of their times."),
+        typer.Option("--as-given", help="Read one file behind the other, not by their times."),
     ] = False
 
 

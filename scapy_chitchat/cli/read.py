@@ -66,7 +66,7 @@ COMMAND = Command(
     read,
     more="""
 FILE is a pcap or pcapng capture, plain or packed (gzip, zstd, xz, lz4); a folder of captures; or - for standard input.
-Tunnels are opened and fragments put together, also across files, which are read in the order of their times.
+Tunnels are opened and fragments put together. Several files are read as one, frame by frame in the order of time.
 A message is known by its header, on any port. -w keeps the frames of the messages that pass, as they were captured.
 """,
     examples=(

@@ -8,7 +8,8 @@ import io
 import lzma
 import struct
 import tracemalloc
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lz4.frame
@@ -20,9 +21,13 @@ from scapy.layers.l2 import CookedLinuxV2
 from scapy.packet import Packet, Raw
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, ChitchatSynAck, NodeDigest, read_messages
-from scapy_chitchat.capture import CaptureError, CaptureFile, Counters, expand, in_order, notes
+from scapy_chitchat.capture import CaptureError, CaptureFile, Counters, expand, notes
+from scapy_chitchat.capture.frame import Frame
+from scapy_chitchat.capture.frames import Source, in_time
 from scapy_chitchat.capture.reassembly import MOST_REMEMBERED, MOST_WAITING_BYTES, Reassembler
+from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.net.addresses import address_text
+from tests.support import PCAPS
 from tests.support.wrapped import FRAME4, IP4, SYN
 
 LARGE = bytes(Chitchat() / ChitchatSyn(cluster_id="c", digest=[NodeDigest(node_id=f"n{i:04}") for i in range(300)]))
@@ -93,6 +98,43 @@ def test_what_waits_is_bounded_with_what_it_costs() -> None:
 # --- files in parts ---
 
 
+@pytest.mark.parametrize("name", ["v0-three-nodes.pcap", "v0-large-fragmented.pcap.gz"])
+def test_captures_of_several_hosts_are_read_by_the_times_of_their_frames(tmp_path: Path, name: str) -> None:
+    """A real capture, each frame in one of three files as if by chance, and in each file a ring's next behind half."""
+    with CaptureFile(PCAPS / name) as opened:
+        frames = list(opened)
+    half = len(frames) // 2
+    parts: dict[str, list[Frame]] = {}
+    for place, frame in enumerate(frames):
+        parts.setdefault(f"{zlib.crc32(frame.data) % 3} {place > half}.pcapng", []).append(frame)
+    for file, inside in parts.items():
+        with CaptureWriter(tmp_path / file) as writer:
+            for frame in inside:
+                writer.frame(frame)
+    files = expand([str(tmp_path)])
+    assert len(files) == 6
+    whole = [(each.time_text, each.data) for each in read_messages(PCAPS / name)]
+    assert [(each.time_text, each.data) for each in read_messages(files)] == whole
+    assert [(each.time_text, each.data) for each in read_messages(files, as_given=True)] != whole
+
+
+def test_of_files_that_follow_each_other_one_is_open_at_a_time(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"{number:02}.pcap").write_bytes(capture([(number, b"a"), (number + 0.5, b"b")]))
+    now: list[str] = []
+    most = 0
+
+    def read(source: Source) -> Iterator[Frame]:
+        now.append(str(source))
+        with CaptureFile(source) as opened:
+            yield from opened
+        now.remove(str(source))
+
+    for _ in in_time(reversed(expand([str(tmp_path)])), read):
+        most = max(most, len(now))
+    assert (most, now) == (1, [])
+
+
 def test_a_datagram_that_begins_in_one_file_and_ends_in_the_next_is_whole(tmp_path: Path) -> None:
     parts = pieces()
     (tmp_path / "a.pcap").write_bytes(capture([(1.0, each) for each in parts[4:]]))
@@ -100,7 +142,6 @@ def test_a_datagram_that_begins_in_one_file_and_ends_in_the_next_is_whole(tmp_pa
     (tmp_path / "notes.txt").write_text("no capture")
     files = expand([str(tmp_path)])
     assert [Path(each).name for each in files] == ["a.pcap", "b.pcap"]
-    assert [Path(str(each)).name for each in in_order(files)] == ["b.pcap", "a.pcap"]
     assert [(each.data, each.time_text) for each in read_messages(files)] == [(LARGE, f"{START + 1}.000000")]
     assert [each.time_text for each in read_messages(files, as_given=True)] == [f"{START}.000000"]
     assert expand([str(tmp_path / "*.pcap")]) == files
@@ -254,7 +295,7 @@ def test_addresses_are_spelt_as_nodes_do(raw: str, text: str) -> None:
 def test_so_many_packets_are_known_when_their_fragments_come_again(others: int) -> None:
     counters = Counters()
     waiting = Reassembler(counters)
-    halves = (Piece(0, True, 8, b"one half"), Piece(8, False, 9, b"the other"))
+    halves = ((0, True, 8, b"one half", ()), (8, False, 9, b"the other", ()))
     for key in range(others + 1):
         for piece in halves:
             waiting.add(key, 0.0, 0.0, piece)
