@@ -16,7 +16,7 @@ import typer
 from scapy_chitchat.cli.common import BAD_INPUT, MOST, CommandFailed, complain, console, counted
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.options import CLUSTER_ID, AllowRemote, Json, Key, Node
-from scapy_chitchat.cli.tables import table
+from scapy_chitchat.cli.tables import print_table
 from scapy_chitchat.net.targets import TargetError
 from scapy_chitchat.net.text import harmless_json, printable
 from scapy_chitchat.node.members import KeyValue
@@ -163,13 +163,13 @@ def _print_tables(answer: Answer, members: Sequence[ToldMember], limit: int) -> 
     numbers = ["generation_id", "heartbeat", "last_gc_version", "max_version", "told_up_to", "keys"]
     if answer.watched:
         words.append(f"in {answer.watched:.1f} s")
-    out.print(table("Members", words, numbers, [_member_row(each) for each in members[:most]]))
+    print_table(out, "Members", words, numbers, [_member_row(each) for each in members[:most]])
     _say_what_is_cut(out.print, len(members) - most, "member")
     if keys:
         rows: list[list[str]] = []
         for member in members:
             rows += [_key_row(member, each, cut=bool(limit)) for each in member.keys[: most - len(rows)]]
-        out.print(table("Keys", ["node_id", "key", "value", "status"], ["generation_id", "version"], rows))
+        print_table(out, "Keys", ["node_id", "key", "value", "status"], ["generation_id", "version"], rows)
         _say_what_is_cut(out.print, keys - most, "key")
 
 

@@ -127,10 +127,14 @@ def _counted(counts: Mapping[tuple[str, ...], int], what: str) -> list[list[str]
     return rows
 
 
+WIDEST = 1000
+"""Characters of a line where no terminal is: each row takes as many as the widest."""
+
+
 def print_table(out: Console, title: str, words: list[str], numbers: list[str], rows: list[list[str]]) -> None:
     """A table, however narrow the terminal: where it does not fit, all words of a row stand in one column.
 
-    No row is broken where no terminal is. A column of words without any is left out.
+    No row is broken where no terminal is, unless it is wider than WIDEST. A column of words without any is left out.
     """
     kept = [at for at in range(len(words)) if not at or any(row[at] for row in rows)]
     rows = [[*(row[at] for at in kept), *row[len(words) :]] for row in rows]
@@ -139,7 +143,7 @@ def print_table(out: Console, title: str, words: list[str], numbers: list[str], 
     made = table(title, words, numbers, rows)
     needed = made.__rich_measure__(out, out.options.update(max_width=sys.maxsize)).maximum
     if not out.is_terminal:
-        out.width = max(out.width, needed)
+        out.width = max(out.width, min(needed, WIDEST))
     if needed > out.width:
         made = table(title, words[:1], numbers, _stacked(rows, words), pad=0)
     out.print(made)

@@ -10,7 +10,8 @@ import pytest
 
 from scapy_chitchat import Chitchat, ChitchatAck, ChitchatSyn, NodeDigest, NodeOp, read_messages
 from scapy_chitchat.capture.writing import CaptureWriter
-from scapy_chitchat.cli.tables import MOST_CLUSTERS, MOST_PAIRS, Summary
+from scapy_chitchat.cli.common import console
+from scapy_chitchat.cli.tables import MOST_CLUSTERS, MOST_PAIRS, WIDEST, Summary, print_table
 from scapy_chitchat.net.packets import Endpoints
 
 
@@ -88,3 +89,12 @@ def test_findings_of_many_pairs_are_summed_up(tmp_path: Path, capsys: pytest.Cap
     assert pairs.count("trailing-bytes") == MOST_PAIRS
     assert re.findall(r"(\d+) more pairs +(\d+)", pairs) == ([(str(more), str(more))] if more else [])
     assert re.findall(r"trailing-bytes +10.0.0.2:7280 +(\d+)", receivers) == [str(MOST_PAIRS + more)]
+
+
+def test_one_long_value_does_not_make_every_row_as_long(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [[f"key-{number}", "v", "7"] for number in range(300)] + [["long", "x" * 65_480, "8"]]
+    print_table(console(), "Keys", ["key", "value"], ["version"], rows)
+    text = capsys.readouterr().out
+    assert text.count("x") == 65_480
+    assert max(map(len, text.splitlines())) <= WIDEST
+    assert len(text) < 700 * WIDEST + 100_000
