@@ -32,11 +32,11 @@ Written by `python -m tests.tunnels_table docs/tunnels.md`, which builds each fr
 finds it. *read* is `read_messages` and all commands that open captures, *session* is `ChitchatSession`, *Lua* is tshark
 {version} with `lua/chitchat.lua` and tshark's own preferences.
 
-The session's frames come from `CaptureSocket`, which opens what `read_messages` opens. With `sniff(offline=...)` it sees
-what Scapy's own reader gives it: no zstd, xz or lz4, no modified pcap, no simple packet blocks, and the interfaces of the
-first section for those of all. The session counts what it meets but says nothing; times have microseconds; a frame that
-the snap length cut is not known as one. Several captures by the times of their frames, `drop_duplicates`, findings and
-frame numbers as Wireshark's are with `read_messages`.
+The session's frames come from `CaptureSocket`, which opens what `read_messages` opens. With `sniff(offline=...)` it
+sees what Scapy's own reader gives it: no zstd, xz or lz4, no modified pcap, no simple packet blocks, and the interfaces
+of the first section for those of all. The session counts what it meets but says nothing; times have microseconds; a
+frame that the snap length cut is not known as one. Several captures by the times of their frames, `drop_duplicates`,
+findings and frame numbers as Wireshark's are with `read_messages`.
 
 | | link type | read | session | Lua | told as |
 |---|---|---|---|---|---|

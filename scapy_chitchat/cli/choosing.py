@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
 from scapy_chitchat.capture import CapturedMessage
+from scapy_chitchat.capture.ends import End, matches
 from scapy_chitchat.cli.options import MessageOptions, MessageSubjects, Period, moment_of
 from scapy_chitchat.records.base import JsonObject
 
@@ -18,7 +18,7 @@ class Selection:
         self.wish = wish
         self._times = _Times(period) if period and (period.since or period.until) else None
         self._clusters: dict[frozenset[str], str] = {}
-        self._sender, self._receiver = _End(wish.sender), _End(wish.receiver)
+        self._sender, self._receiver = End(wish.sender), End(wish.receiver)
         self._learns = bool(wish.cluster or wish.sender or wish.receiver)
         self._reads = self._learns or bool(wish.types or wish.node or wish.names_rows or wish.findings)
 
@@ -29,11 +29,14 @@ class Selection:
         if not self._reads or not (in_time or self._learns):
             return in_time
         values = captured.values()
-        digest = values.get("digest", ())
-        # each is asked in any case, since each learns
+        if self._learns:
+            for each in values.get("digest", ()):
+                for end in (self._sender, self._receiver):
+                    end.learn(each.get("node_id"), each.get("gossip_advertise_addr"))
+        # asked in any case, since it learns
         cluster = not wish.cluster or self._cluster(captured, values) == wish.cluster
-        sent = self._sender.is_at(captured.datagram.source, captured.source, digest)
-        received = self._receiver.is_at(captured.datagram.destination, captured.destination, digest)
+        sent = self._sender.is_at(captured.datagram.source, captured.source)
+        received = self._receiver.is_at(captured.datagram.destination, captured.destination)
         return (
             in_time
             and cluster
@@ -68,32 +71,7 @@ class _Times:
         )
 
 
-class _End:
-    """Who sends or receives: an address, an address and a port, or a node_id, which digests place at an address."""
-
-    def __init__(self, pattern: str) -> None:
-        self._pattern = pattern
-        self._addresses: set[str] = set()
-
-    def is_at(self, address: str, address_and_port: str, digest: list[JsonObject]) -> bool:
-        """Whether one who is meant is there, by this digest and those before it."""
-        pattern = self._pattern
-        if not pattern:
-            return True
-        self._addresses.update(
-            each["gossip_advertise_addr"]
-            for each in digest
-            if "gossip_advertise_addr" in each and matches(pattern, each.get("node_id"))
-        )
-        return matches(pattern, address) or matches(pattern, address_and_port) or address_and_port in self._addresses
-
-
 # --- what a message says ---
-
-
-def matches(pattern: str, value: str | None) -> bool:
-    """Whether a value is there and matches; ``*`` and ``?`` are wildcards, and brackets are themselves."""
-    return value is not None and fnmatchcase(value, pattern.replace("[", "[[]"))
 
 
 def is_about(wish: MessageSubjects, values: JsonObject) -> bool:

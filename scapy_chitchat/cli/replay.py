@@ -87,7 +87,11 @@ class Which:
     PANEL: ClassVar[str] = FILTERS
     sender: Annotated[
         str,
-        typer.Option("--from", metavar="NODE", help="Only what this node sent: a node_id, an address, or IP:PORT."),
+        typer.Option(
+            "--from",
+            metavar="NODE",
+            help="Only what this node sent: a node_id, an address, or IP:PORT, with wildcards.",
+        ),
     ] = ""
     types: Types = field(default_factory=list)
     ports: Ports = field(default_factory=list)

@@ -30,6 +30,7 @@ from scapy_chitchat.capture import (
     MessageFilter,
     read_datagrams,
 )
+from scapy_chitchat.capture.ends import End
 from scapy_chitchat.capture.links import link_header
 from scapy_chitchat.net.addresses import join_address
 from scapy_chitchat.records.classes import Message
@@ -110,26 +111,24 @@ class Choice:
 
     types: frozenset[str] = frozenset()
     sender: str = ""
-    """A node_id, an address, or an address and a port."""
+    """A node_id, an address, or an address and a port, with wildcards."""
 
 
 class Senders:
-    """Tells who sent a message: a node_id is known by the addresses at which digests place it."""
+    """Tells who sent a message."""
 
     def __init__(self, wanted: str) -> None:
-        self.wanted = wanted
+        self.wanted = End(wanted)
         self.met: set[str] = set()
         """All who were met: node_ids and addresses, for a person who named none of them."""
-        self._addresses = {wanted}
 
     def sent(self, captured: CapturedMessage) -> bool:
         """Whether the wanted node sent this message."""
         for entry in digest_of(captured.message):
             self.met.add(entry.node_id)
-            if entry.node_id == self.wanted:
-                self._addresses.add(entry.gossip_advertise_addr)
+            self.wanted.learn(entry.node_id, entry.gossip_advertise_addr)
         self.met.add(captured.source)
-        return captured.source in self._addresses or captured.datagram.source in self._addresses
+        return self.wanted.is_at(captured.datagram.source, captured.source)
 
 
 @dataclass(frozen=True)
@@ -297,7 +296,7 @@ class Messages:
     def _read(self, datagram: Datagram) -> tuple[bytes, str] | None:
         """The bytes and the type of a message that passes the choice."""
         captured = CapturedMessage(datagram)
-        if self.senders.wanted and not self.senders.sent(captured):
+        if self.senders.wanted.pattern and not self.senders.sent(captured):
             return None
         message = captured.message
         kind = message.type if message else REFUSED

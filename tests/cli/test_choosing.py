@@ -21,8 +21,8 @@ from scapy.packet import Packet, Raw
 
 from scapy_chitchat import Chitchat, ChitchatAck, KeyValueOp, NodeOp
 from scapy_chitchat.capture import CaptureFile, Counters, DatagramReader, Frame
+from scapy_chitchat.capture.ends import matches
 from scapy_chitchat.cli import main
-from scapy_chitchat.cli.choosing import matches
 from tests.support import PCAPS
 from tests.support.wrapped import SYN, inner4, mac
 
@@ -224,7 +224,8 @@ def test_the_frames_of_what_passes_are_written_as_they_were(tmp_path: Path) -> N
     (tmp_path / "ethernet.pcap").write_bytes(pcap(*mixed, linktype=1))
     (tmp_path / "raw.pcap").write_bytes(pcap(inner4(), inner4() / Raw(b"x")))
     out = tmp_path / "out.pcapng"
-    assert len(lines_of("--from", "10.244.*", "-w", out, tmp_path / "ethernet.pcap", tmp_path / "raw.pcap")) == 3
+    both = (tmp_path / "ethernet.pcap", tmp_path / "raw.pcap")
+    assert len(lines_of("--as-given", "--from", "10.244.*", "-w", out, *both)) == 3
     with CaptureFile(out) as read:
         kept = list(read)
     given = {bytes(frame): place * 3000 + 7 for place, frame in enumerate(wanted)}
