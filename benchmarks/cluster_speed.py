@@ -58,15 +58,13 @@ def merged(clusters: list[Gossip], rounds: int) -> Iterator[Packet]:
 def measure(capture: Path, plays: int) -> list[str]:
     """The figures of a capture that is played so many times: as columns of the table."""
     alone = timed_reading(capture) if plays == 1 else 0.0
-    count = sum(1 for _ in read_messages(capture))
-    cluster, seconds, told, holds = Cluster(Settings()), 0.0, 0, [megabytes()]
+    each = [entries(message) for message in read_messages(capture)]
+    count, told = len(each), sum(each) * plays
+    cluster, seconds, holds = Cluster(Settings()), 0.0, [megabytes()]
     fed = 0
     for turn in range(plays):
-        shift = 0
         began = time.process_time()
         for message in read_messages(capture):
-            shift = shift or message.datagram.time
-            told += entries(message)
             if plays > 1:
                 later = message.datagram.time + turn * 3600 * 10**message.datagram.decimals
                 message.datagram = message.datagram._replace(time=later)

@@ -144,27 +144,47 @@ _RECENT = _Recent()
 
 
 class CapturedMessage:
-    """A message as it was captured, and what is to be said of it."""
+    """A message as it was captured, and what is to be said of it.
 
-    __slots__ = ("_decoded", "_findings", "_refusal", "datagram", "error", "message")
+    It is decoded when it is first asked what is in it. ``limit`` bounds the decompressed bytes of each stream.
+    """
+
+    __slots__ = ("_findings", "_outcome", "datagram", "limit")
 
     def __init__(self, datagram: Datagram, limit: int = STREAM_LIMIT) -> None:
         self.datagram = datagram
-        self.message: Message | None = None
+        self.limit = limit
+        self._outcome: Decoded | DecodeError | None = None
+        self._findings: list[Finding] | None = None
+
+    def _read(self) -> Decoded | DecodeError:
+        """What came of decoding it."""
+        if self._outcome is None:
+            try:
+                self._outcome = _RECENT[self.datagram.data, self.limit]
+            except DecodeError as error:
+                self._outcome = error
+        return self._outcome
+
+    @property
+    def message(self) -> Message | None:
         """What a node would read; None where it refuses the message."""
-        self.error: DecodeError | None = None
+        outcome = self._read()
+        return outcome.message if isinstance(outcome, Decoded) else None
+
+    @property
+    def error(self) -> DecodeError | None:
         """Why a node refuses the message; None also where nobody can tell: the capture holds too little of it, or it
         holds more than we decompress."""
-        self._refusal: DecodeError | None = None
-        self._findings: list[Finding] | None = None
-        self._decoded: Decoded | None = None
-        try:
-            self._decoded = _RECENT[datagram.data, limit]
-            self.message = self._decoded.message
-        except DecodeError as error:
-            self._refusal = error
-            missing = datagram.cut and error.code in _SHORT and error.stream is None
-            self.error = None if missing or error.code == _OURS else error
+        refused = self._refusal
+        if refused is None or refused.code == _OURS:
+            return None
+        return None if self.datagram.cut and refused.code in _SHORT and refused.stream is None else refused
+
+    @property
+    def _refusal(self) -> DecodeError | None:
+        outcome = self._read()
+        return outcome if isinstance(outcome, DecodeError) else None
 
     def __repr__(self) -> str:
         values = self.values()
@@ -226,26 +246,29 @@ class CapturedMessage:
         if self.tunnel:
             head += f'"tunnel":{msgspec.json.encode(self.tunnel).decode()},'
         rest: dict[str, Any] = {"findings": [each.as_dict() for each in self.findings]}
-        if self.error:
-            refused = refusal(self.error).as_dict()
+        error, message = self.error, self.message
+        if error:
+            refused = refusal(error).as_dict()
             del refused["severity"]
             rest = {"error": refused, **rest}
-        if not self.message:
+        if not message:
             return harmless_json(head.encode() + msgspec.json.encode({**self.values(), **rest})[1:])
-        read = msgspec.json.encode(self.message)[1:-1]
+        read = msgspec.json.encode(message)[1:-1]
         return harmless_json(head.encode() + read + b"," + msgspec.json.encode(rest)[1:])
 
     def values(self) -> dict[str, Any]:
         """What was read: the message as in JSON, or as much of it as could be read."""
-        return self.message.as_dict() if self.message else self._refusal.partial if self._refusal else {}
+        outcome = self._read()
+        return outcome.message.as_dict() if isinstance(outcome, Decoded) else outcome.partial
 
     def _find(self) -> Iterator[Finding]:
         if self.datagram.cut:
             yield finding("cut", len(self.data), f"{len(self.data):,} bytes were captured")
-        if self._refusal and (self.error or self._refusal.code == _OURS):
-            yield refusal(self._refusal)
-        elif self._decoded:
-            yield from remarks(self._decoded, self.data)
+        outcome = self._read()
+        if isinstance(outcome, Decoded):
+            yield from remarks(outcome, self.data)
+        elif self.error or outcome.code == _OURS:
+            yield refusal(outcome)
 
 
 def read_messages(

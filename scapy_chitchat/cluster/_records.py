@@ -6,17 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from scapy_chitchat.records.classes import Ack as Ack
-from scapy_chitchat.records.classes import DeltaItem as DeltaItem
 from scapy_chitchat.records.classes import KeyValueOp as KeyValueOp
-from scapy_chitchat.records.classes import NodeDigest as NodeDigest
-from scapy_chitchat.records.classes import NodeOp as NodeOp
-from scapy_chitchat.records.classes import Syn as Syn
-from scapy_chitchat.records.classes import SynAck as SynAck
+from scapy_chitchat.records.classes import Syn, SynAck
 from scapy_chitchat.records.codec import encode
 from scapy_chitchat.records.identity import ChitchatId as ChitchatId
 from scapy_chitchat.records.identity import id_of
-from scapy_chitchat.records.sections import pieces as pieces
+from scapy_chitchat.records.outlines import NUMBERS as NUMBERS
+from scapy_chitchat.records.outlines import Digest as Digest
+from scapy_chitchat.records.outlines import Outline as Outline
+from scapy_chitchat.records.outlines import operations
+from scapy_chitchat.records.outlines import outline as outline
 from scapy_chitchat.records.sections import sections
 
 if TYPE_CHECKING:
@@ -35,18 +34,32 @@ class Section(NamedTuple):
     """The version that a reader stands at when it has taken the section; 0 for a section without an operation."""
 
 
-_LARGE = 1 << 15
+LARGE = 1 << 15
 """Messages below this have no large digest."""
 
 
-def digest_size(message: SynAck, length: int) -> int:
-    """At most so many bytes are a SynAck's digest, of a message of ``length`` bytes; exact for a large one."""
-    return length if length < _LARGE else len(encode(Syn(message.version, digest=message.digest)))
+def digest_size(message: CapturedMessage) -> int:
+    """At most so many bytes are the digest of a SynAck; exact for a large one."""
+    length = len(message.data)
+    if length < LARGE:
+        return length
+    record = message.message
+    assert isinstance(record, SynAck)
+    return len(encode(Syn(record.version, digest=record.digest)))
 
 
-def section_of(piece: Sequence[DeltaItem]) -> Section:
-    """The section that these operations of a delta are."""
-    (each,) = sections(piece)
+def section_of(piece: bytes) -> Section:
+    """The section of a delta that these bytes are. Raises ValueError where a node refuses it."""
+    (each,) = sections(operations(piece))
     node, changes = each.node, each.changes
     key_values = [change for change in changes if isinstance(change, KeyValueOp)]
     return Section(id_of(node), node.last_gc_version, node.from_version_excluded, key_values, each.reached)
+
+
+def outline_again(message: CapturedMessage) -> Outline | None:
+    """The outline of a message of which the bytes have something odd, as a node would have written it.
+
+    None: a node refuses it.
+    """
+    record = message.message
+    return None if record is None else outline(encode(record), message.limit)

@@ -7,14 +7,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from scapy_chitchat.cluster._records import Ack, Syn, SynAck, digest_size
+from scapy_chitchat.cluster._records import LARGE, digest_size
 from scapy_chitchat.cluster.community import Community
 from scapy_chitchat.cluster.estimates import Estimates, estimate
 from scapy_chitchat.cluster.events import Event
+from scapy_chitchat.cluster.hearing import Heard, Hearing
 from scapy_chitchat.cluster.inbox import Delivered
 from scapy_chitchat.cluster.ladder import Step
 from scapy_chitchat.cluster.patience import Doubles, Unanswered
-from scapy_chitchat.cluster.roster import Roster, Sections
+from scapy_chitchat.cluster.roster import Roster
 from scapy_chitchat.cluster.settings import Settings
 from scapy_chitchat.cluster.speakers import Speaker, Speakers
 from scapy_chitchat.cluster.state import ClusterState
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 _MOST_HELD = 1000
 """The most messages that are kept while their cluster is unknown."""
+
+
+_NANOSECONDS = tuple(10 ** (9 - decimals) for decimals in range(10))
+"""In one unit of a time with so many decimals."""
 
 
 class Cluster:
@@ -38,13 +43,13 @@ class Cluster:
         self.settings = settings or Settings()
         self._out: list[Event] = []
         self._roster = Roster()
-        self._sections = Sections(self._roster)
+        self._hearing = Hearing(self._roster)
         self._speakers = Speakers(self._roster)
         self._communities: dict[str, Community] = {}
         self._time = 0
         self._decimals = 6
-        self._held: deque[tuple[Delivered, str]] = deque()
-        """Deltas that came before any Syn told their cluster, and where they went."""
+        self._held: deque[tuple[Delivered, Speaker, Speaker]] = deque()
+        """Deltas that came before any Syn told their cluster, who sent them, and where they went."""
         self._unassigned = 0
         self._doubles = Doubles()
         self._unanswered = Unanswered()
@@ -60,34 +65,34 @@ class Cluster:
                     if event.event == "dead":
                         print(f"{event.node_id} is dead for {event.observer.node_id}")
         """
-        record = message.message
-        if record is None:
+        frame, time, decimals, source, source_port, destination, port, data, _, _, _ = message.datagram
+        speaker = self._speakers.at(source, source_port)
+        # nodes send the same Syn to several peers in a round
+        heard = speaker.heard if data == speaker.last_data else self._hearing.of(message)
+        if heard is None:
             return []
-        datagram = message.datagram
-        self._decimals = datagram.decimals
-        self._time = datagram.time * 10 ** (9 - datagram.decimals)
-        kind = record.type
-        source, destination = message.source, message.destination
-        if self._doubles.is_double(source, destination, datagram.data, kind, self._time):
+        self._decimals = decimals
+        now = self._time = time * _NANOSECONDS[decimals]
+        receiver = self._speakers.at(destination, port)
+        kind = heard.type
+        if self._doubles.looks_at(kind, now) and self._doubles.is_double(speaker, receiver, data, kind, now):
             return []
-        speaker = self._speakers.at(source)
-        sent = Delivered(self._time, datagram.frame, kind, speaker.address, speaker.run, len(datagram.data))
-        if isinstance(record, Syn):
-            self._syn(sent, speaker, destination, record, datagram.data)
-        elif isinstance(record, SynAck):
-            self._syn_ack(sent, speaker, destination, record)
-        elif isinstance(record, Ack):
-            self._ack(sent, speaker, destination, record)
+        sent = Delivered(now, frame, kind, speaker.address, speaker.run, len(data))
+        if kind == "Syn":
+            self._syn(sent, speaker, receiver, heard, data)
+        elif kind == "SynAck":
+            self._syn_ack(sent, speaker, receiver, heard, message)
+        elif kind == "Ack":
+            self._ack(sent, speaker, receiver, heard)
         else:
-            self._bad_cluster(sent, speaker, destination)
-        for waited, to in self._unanswered.overdue(self._time):
-            if waited.cluster_id is not None:
-                self._communities[waited.cluster_id].waits(waited, to, self._time, datagram.frame)
-        return self._happened()
+            self._bad_cluster(sent, speaker, receiver)
+        if self._unanswered.next_due < now:
+            for waited, to in self._unanswered.overdue(now):
+                if waited.cluster_id is not None:
+                    self._communities[waited.cluster_id].waits(waited, to, now, frame)
+        return self._happened() if self._out else []
 
     def _happened(self) -> list[Event]:
-        if not self._out:
-            return []
         events, self._out[:] = list(self._out), []
         return events
 
@@ -103,33 +108,34 @@ class Cluster:
         community.messages += 1
         community.time, community.frame, community.decimals = sent.time, sent.frame, self._decimals
 
-    def _syn(self, sent: Delivered, speaker: Speaker, destination: str, record: Syn, data: bytes) -> None:
-        self._speakers.says(sent.source, destination, record.cluster_id)
-        speaker.cluster_id = record.cluster_id
+    def _syn(self, sent: Delivered, speaker: Speaker, receiver: Speaker, heard: Heard, data: bytes) -> None:
+        cluster_id = heard.cluster_id
+        self._speakers.says(speaker, receiver, cluster_id)
+        speaker.cluster_id = cluster_id
         if self._held:
             self._release()
-        community = self._community(record.cluster_id)
+        community = self._community(cluster_id)
         self._enter(community, sent)
-        if data == speaker.last_data:
-            table = speaker.last_table
+        table = sent.table = heard.table
+        if heard is speaker.heard:
             run = speaker.run
         else:
-            table = self._roster.table(record.digest)
             run = self._speakers.identify(speaker, table)
-            speaker.last_data, speaker.last_table = data, table
-        sent.table = table
+            speaker.last_data, speaker.heard = data, heard
         if run is not None and run in table:
             sent.sender, sent.heartbeat = run, table[run][0]
-            community.states(run, speaker.inbox, table, None, destination, len(data))
+            community.states(run, speaker.inbox, table, None, receiver.address, len(data))
             community.troubles.speaks(run, sent.source)
-        self._deliver(sent, destination)
+        self._deliver(sent, receiver, community)
 
-    def _syn_ack(self, sent: Delivered, speaker: Speaker, destination: str, record: SynAck) -> None:
-        cluster_id = self._speakers.cluster_of(destination, sent.source)
-        table = sent.table = self._roster.table(record.digest)
-        sent.sections = self._sections.of(record.delta)
+    def _syn_ack(
+        self, sent: Delivered, speaker: Speaker, receiver: Speaker, heard: Heard, message: CapturedMessage
+    ) -> None:
+        cluster_id = self._speakers.cluster_of(receiver, speaker)
+        table = sent.table = heard.table
+        sent.sections = heard.sections
         if cluster_id is None:
-            self._hold(sent, destination)
+            self._hold(sent, speaker, receiver)
             return
         community = self._community(cluster_id)
         self._enter(community, sent)
@@ -137,51 +143,54 @@ class Cluster:
         if run is not None and run in table:
             speaker.cluster_id = cluster_id
             sent.heartbeat = table[run][0]
-            peer = self._speakers.receiver(destination).run
+            peer = self._speakers.receiver(receiver).run
             repeated = table[peer][0] if peer in table and peer != run else None
-            answered = speaker.inbox.answered_syn(destination, repeated)
-            community.states(run, speaker.inbox, table, answered, None, digest_size(record, sent.length))
-        sent.as_of = community.tells(run, sent.sections, table)
-        self._deliver(sent, destination)
+            answered = speaker.inbox.answered_syn(receiver.address, repeated)
+            size = sent.length if sent.length < LARGE else digest_size(message)
+            community.states(run, speaker.inbox, table, answered, None, size)
+        if sent.sections:
+            sent.as_of = community.tells(run, sent.sections, table)
+        self._deliver(sent, receiver, community)
 
-    def _ack(self, sent: Delivered, speaker: Speaker, destination: str, record: Ack) -> None:
-        cluster_id = self._speakers.cluster_of(sent.source, destination)
-        sent.sections = self._sections.of(record.delta)
+    def _ack(self, sent: Delivered, speaker: Speaker, receiver: Speaker, heard: Heard) -> None:
+        cluster_id = self._speakers.cluster_of(speaker, receiver)
+        sent.sections = heard.sections
         if cluster_id is None:
-            self._hold(sent, destination)
+            self._hold(sent, speaker, receiver)
             return
         community = self._community(cluster_id)
         self._enter(community, sent)
-        answered = speaker.inbox.answered_syn_ack(destination, sent.sections)
+        answered = speaker.inbox.answered_syn_ack(receiver.address, sent.sections)
         if answered is not None:
             answered.read_at = sent.time
-        sent.as_of = community.tells(speaker.run, sent.sections, None)
-        self._deliver(sent, destination)
+        if sent.sections:
+            sent.as_of = community.tells(speaker.run, sent.sections, None)
+        self._deliver(sent, receiver, community)
 
-    def _hold(self, sent: Delivered, destination: str) -> None:
+    def _hold(self, sent: Delivered, speaker: Speaker, receiver: Speaker) -> None:
         """Keep the contents of a delta until a Syn tells whose they are."""
         self._unassigned += 1
-        self._held.append((sent, destination))
+        self._held.append((sent, speaker, receiver))
         if len(self._held) > _MOST_HELD:
             self._held.popleft()
 
     def _release(self) -> None:
         """What was held back, as far as its cluster can be told now: its contents, at their time."""
         held, self._held = self._held, deque()
-        for sent, destination in held:
-            asked, answering = (destination, sent.source) if sent.kind == "SynAck" else (sent.source, destination)
+        for sent, speaker, receiver in held:
+            asked, answering = (receiver, speaker) if sent.kind == "SynAck" else (speaker, receiver)
             cluster_id = self._speakers.cluster_of(asked, answering)
             if cluster_id is None:
-                self._held.append((sent, destination))
+                self._held.append((sent, speaker, receiver))
                 continue
             self._unassigned -= 1
             community = self._community(cluster_id)
             community.time, community.frame, community.decimals = sent.time, sent.frame, self._decimals
             community.tells(None, sent.sections, sent.table)
 
-    def _bad_cluster(self, sent: Delivered, speaker: Speaker, destination: str) -> None:
-        answered = speaker.inbox.answered_by_bad_cluster(destination, speaker.cluster_id)
-        cluster_id = answered.cluster_id if answered else self._speakers.cluster_of(destination, sent.source)
+    def _bad_cluster(self, sent: Delivered, speaker: Speaker, receiver: Speaker) -> None:
+        answered = speaker.inbox.answered_by_bad_cluster(receiver.address, speaker.cluster_id)
+        cluster_id = answered.cluster_id if answered else self._speakers.cluster_of(receiver, speaker)
         if cluster_id is None:
             self._unassigned += 1
             return
@@ -189,14 +198,14 @@ class Cluster:
         self._enter(community, sent)
         if answered is not None:
             answered.read_at = sent.time
-        asked = self._speakers.receiver(destination).run
+        asked = self._speakers.receiver(receiver).run
         community.emit("bad-cluster", asked, speaker.run, to=sent.source, other_cluster=speaker.cluster_id)
-        self._deliver(sent, destination)
+        self._deliver(sent, receiver, community)
 
-    def _deliver(self, sent: Delivered, destination: str) -> None:
-        if sent.wants_answer and sent.cluster_id is not None:
-            self._unanswered.sent(sent, destination, self._communities[sent.cluster_id].interval)
-        self._speakers.receiver(destination).inbox.put(sent)
+    def _deliver(self, sent: Delivered, receiver: Speaker, community: Community) -> None:
+        if sent.wants_answer:
+            self._unanswered.sent(sent, receiver.address, community.interval)
+        self._speakers.receiver(receiver).inbox.put(sent)
 
     def events(self, messages: Iterable[CapturedMessage]) -> Iterator[Event]:
         """Take all of these messages; gives what happened, to the verdicts of the last round.

@@ -9,8 +9,10 @@ heartbeat rises with each statement from there and that speaks nowhere else. A d
 
 from __future__ import annotations
 
+from scapy_chitchat.cluster.hearing import Heard
 from scapy_chitchat.cluster.inbox import Inbox
 from scapy_chitchat.cluster.roster import Roster, Table
+from scapy_chitchat.net.addresses import join_address
 
 _MOST_PAIRS = 100_000
 """The most pairs of addresses of which the last cluster is remembered."""
@@ -19,7 +21,7 @@ _MOST_PAIRS = 100_000
 class Speaker:
     """One address that messages come from or go to."""
 
-    __slots__ = ("address", "candidates", "cluster_id", "inbox", "last_data", "last_table", "run")
+    __slots__ = ("address", "candidates", "cluster_id", "heard", "inbox", "last_data", "run")
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -31,8 +33,8 @@ class Speaker:
         self.candidates: dict[int, int] | None = None
         """Behind address translation: the runs that it may be, with their last heartbeat."""
         self.last_data = b""
-        self.last_table: Table = {}
-        """The digest of the last Syn from here, which nodes send several times."""
+        self.heard: Heard | None = None
+        """The last Syn from here, which nodes send several times."""
 
 
 class Speakers:
@@ -41,23 +43,22 @@ class Speakers:
     def __init__(self, roster: Roster) -> None:
         self._ids = roster.ids
         self._advertising = roster.by_address
-        self._by_address: dict[str, Speaker] = {}
+        self._by_address: dict[tuple[str, int], Speaker] = {}
         self._advertised: dict[str, int] = {}
-        self._home: dict[int, str] = {}
-        self._pairs: dict[tuple[str, str], str] = {}
+        self._home: dict[int, Speaker] = {}
+        self._pairs: dict[tuple[Speaker, Speaker], str] = {}
 
-    def at(self, address: str) -> Speaker:
+    def at(self, ip: str, port: int) -> Speaker:
         """The speaker at an address; one that nobody speaks from may be where a run is known to be reached."""
-        speaker = self._by_address.get(address)
+        speaker = self._by_address.get((ip, port))
         if speaker is None:
-            speaker = self._by_address[address] = Speaker(address)
+            speaker = self._by_address[ip, port] = Speaker(join_address(ip, port))
         return speaker
 
-    def receiver(self, address: str) -> Speaker:
+    def receiver(self, speaker: Speaker) -> Speaker:
         """Who reads what is sent to an address: behind address translation that is one who speaks from another."""
-        speaker = self.at(address)
-        if speaker.run is None and address in self._advertised:
-            return self.at(self._home[self._advertised[address]])
+        if speaker.run is None and speaker.address in self._advertised:
+            return self._home[self._advertised[speaker.address]]
         return speaker
 
     def identify(self, speaker: Speaker, table: Table) -> int | None:
@@ -98,21 +99,20 @@ class Speakers:
             return
         speaker.run = run
         speaker.candidates = None
-        self._home[run] = speaker.address
+        self._home[run] = speaker
         self._advertised[self._ids[run].gossip_advertise_addr] = run
 
     # --- clusters ---
 
-    def says(self, source: str, destination: str, cluster_id: str) -> None:
+    def says(self, source: Speaker, destination: Speaker, cluster_id: str) -> None:
         """A Syn of this cluster goes from one address to another."""
         if len(self._pairs) >= _MOST_PAIRS:
             self._pairs.clear()
         self._pairs[source, destination] = cluster_id
 
-    def cluster_of(self, syn_from: str, syn_to: str) -> str | None:
+    def cluster_of(self, syn_from: Speaker, syn_to: Speaker) -> str | None:
         """The cluster of an exchange that a Syn between these addresses began; None: cannot be told."""
         said = self._pairs.get((syn_from, syn_to))
         if said is not None:
             return said
-        own = self.at(syn_to).cluster_id
-        return self.at(syn_from).cluster_id if own is None else own
+        return syn_from.cluster_id if syn_to.cluster_id is None else syn_to.cluster_id

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from scapy.packet import Packet
 
-from scapy_chitchat.described.compiler import ITEM_READ, ListReader, Maker, Read, Reading
+from scapy_chitchat.described.compiler import ITEM_READ, Maker, Read, Reading
 from scapy_chitchat.described.conditions import condition, inner
 from scapy_chitchat.described.facts import FACTS, codes_of
 from scapy_chitchat.described.fields import KnownByteField, as_is
@@ -40,11 +40,15 @@ MessageReader = Callable[[bytes, int, int], Any]
 """Reads the body at ``pos``, with a bound on the unpacked bytes of each stream. Raises one of FAST_READ_FAILED."""
 
 
+PartReader = Callable[[bytes, int, "int | None"], "tuple[object, int]"]
+"""Reads a list as a compiled reader of lists does (ListReader); what it makes of the items together is its matter."""
+
+
 class MessageMaker(Maker, Giver, Protocol):
     """What becomes of messages and their items, and where a writer gets their values."""
 
-    def list_reader(self, field: ItemsField) -> ListReader:
-        """The compiled reader of a list."""
+    def list_reader(self, field: ItemsField) -> PartReader:
+        """The reader of a list."""
 
     def item_writers(self, field: ItemsField) -> Mapping[type, ItemWriter]:
         """The writers of what may stand in a list, by its class."""

@@ -86,7 +86,7 @@ class Decoded(NamedTuple):
 # --- items: what the compiled readers and writers need to know ---
 
 
-class _RecordSink:
+class RecordSink:
     """Makes records of what a reader finds, and gives a writer the values of a record."""
 
     joins_ports = True
@@ -158,7 +158,7 @@ class _RecordSink:
         return list_reader(field)(data, pos, count, *carried)
 
 
-RECORDS = _RecordSink()
+RECORDS = RecordSink()
 """What becomes of what a reader finds: records."""
 
 
