@@ -15,17 +15,20 @@ Messages in, state and events out: no I/O, and no clock but the messages' own. A
 from scapy_chitchat.cluster.engine import Cluster
 from scapy_chitchat.cluster.estimates import Estimate, Estimates
 from scapy_chitchat.cluster.events import Event
+from scapy_chitchat.cluster.figures import ClusterFigures, NodeFigures
 from scapy_chitchat.cluster.ladder import Rung, Step
 from scapy_chitchat.cluster.settings import Settings
 from scapy_chitchat.cluster.state import ClusterState, KeyValueState, NodeState, ObserverState, ReplicaState
 
 __all__ = [
     "Cluster",
+    "ClusterFigures",
     "ClusterState",
     "Estimate",
     "Estimates",
     "Event",
     "KeyValueState",
+    "NodeFigures",
     "NodeState",
     "ObserverState",
     "ReplicaState",

@@ -11,6 +11,8 @@ from scapy_chitchat.cluster._records import LARGE, digest_size
 from scapy_chitchat.cluster.community import Community
 from scapy_chitchat.cluster.estimates import Estimates, estimate
 from scapy_chitchat.cluster.events import Event
+from scapy_chitchat.cluster.figures import ClusterFigures, figures
+from scapy_chitchat.cluster.forgetting import forget
 from scapy_chitchat.cluster.hearing import Heard, Hearing
 from scapy_chitchat.cluster.inbox import Delivered
 from scapy_chitchat.cluster.ladder import Step
@@ -235,6 +237,32 @@ class Cluster:
                     print(state.cluster_id, node.node_id, node.run, node.max_version, node.complete)
         """
         return [view(each, max(time or 0, self._time)) for each in self._communities.values()]
+
+    def figures(self, time: int | None = None) -> list[ClusterFigures]:
+        """The clusters in a few figures, at ``time`` as in ``at``: quick, for whoever asks again and again."""
+        now, syn_bytes = max(time or 0, self._time), self._speakers.syn_bytes()
+        return [figures(each, syn_bytes, now) for each in self._communities.values()]
+
+    def forget(self, before: int) -> None:
+        """Forget the runs that nobody has named and that have said nothing since ``before``, in nanoseconds.
+
+        For one that listens on and on; asked now and then it keeps the memory flat while nodes come and go. What it
+        forgets is in no state any more; a run that comes back has joined anew.
+        """
+        gone = {name: forget(each, before) for name, each in self._communities.items()}
+        self._speakers.lose(gone)
+        known = {run for each in self._communities.values() for run in each.seen}
+        self._speakers.forget({run for runs in gone.values() for run in runs} - known, before)
+
+    def known(self) -> int:
+        """How many runs, addresses and clusters have a place in memory, the forgotten runs' numbers among them."""
+        return len(self._roster) + len(self._speakers) + len(self._communities)
+
+    def held(self) -> int:
+        """How many replicas, versions and waiting messages are in memory: about what it grows with."""
+        replicas = sum(len(o.numbers) for each in self._communities.values() for o in each.observers.values())
+        versions = sum(len(h.versions) for each in self._communities.values() for h in each.histories.values())
+        return replicas + versions + self._speakers.waiting()
 
     def estimates(self) -> list[Estimates]:
         """What was guessed of the nodes' settings, and how much was explained. One a cluster_id."""

@@ -53,6 +53,15 @@ class Delivered(msgspec.Struct, gc=False):
         """Whether a node that reads it says something."""
         return self.kind in ("Syn", "SynAck")
 
+    def lose(self, runs: set[int]) -> None:
+        """It says nothing of these runs any more. The table is left alone: others have it, too."""
+        if self.table is not None and not runs.isdisjoint(self.table):
+            self.table = {run: said for run, said in self.table.items() if run not in runs}
+        kept = [at for at, (subject, _) in enumerate(self.sections) if subject not in runs]
+        if len(kept) < len(self.sections):
+            self.sections = tuple(self.sections[at] for at in kept)
+            self.as_of = tuple(self.as_of[at] for at in kept)
+
 
 class Account(NamedTuple):
     """What a node made of its inbox between two statements of its heartbeat."""

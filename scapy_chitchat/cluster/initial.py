@@ -50,6 +50,10 @@ class InitialInterval:
                 told = True
         return told
 
+    def forget(self, runs: set[int]) -> None:
+        """These runs are gone."""
+        self._bounds = {pair: each for pair, each in self._bounds.items() if runs.isdisjoint(pair)}
+
     @property
     def guess(self) -> int | None:
         """The roundest value that fits what was seen, in nanoseconds."""

@@ -9,7 +9,7 @@ the capture and the model without any truth.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scapy_chitchat.cluster._records import Section
 from scapy_chitchat.cluster.history import NEVER, PLAIN, Extra
@@ -166,6 +166,21 @@ class Observer:
             self.forgotten[subject] = heartbeat
             while len(self.forgotten) > self.rules.remembers:
                 del self.forgotten[next(iter(self.forgotten))]
+
+    def lose(self, subjects: set[int]) -> None:
+        """Subjects that are gone from the whole cluster: nothing is kept of them."""
+        tables: tuple[dict[int, Any], ...] = (
+            self.numbers,
+            self.windows,
+            self.extras,
+            self.alternatives,
+            self.dropped,
+            self.forgotten,
+        )
+        for table in tables:
+            for each in subjects & table.keys():
+                del table[each]
+        self.gaps -= subjects
 
     # --- stating ---
 

@@ -84,6 +84,15 @@ class Owners:
             self.generations[node_id] = generation_id if latest is None else max(latest, generation_id)
             self._troubles.meets(run, self.seen.__contains__)
 
+    def forget(self, runs: set[int]) -> None:
+        """These runs are gone, and their node_ids where no other run has them."""
+        for run in runs:
+            del self.seen[run]
+        left = {self._ids[run].node_id for run in self.seen}
+        for node_id in {self._ids[run].node_id for run in runs} - left:
+            del self.generations[node_id]
+            self._spoken.pop(node_id, None)
+
     def speaks(self, run: int, begins: bool) -> None:
         """A run states something for the first time in a life; ``begins``: it has only just been started."""
         node_id, generation_id, _ = self._ids[run]

@@ -96,6 +96,16 @@ class Propagation:
             elif len(left) < len(through):
                 self._open[subject] = deque(left, maxlen=_MOST_OPEN)
 
+    def forget(self, runs: set[int]) -> None:
+        """These runs are gone: nothing of theirs is on its way, and nobody waits for them."""
+        for run in runs:
+            self._open.pop(run, None)
+            self._followed.pop(run, None)
+            self.gives_up(run)
+        for steps in self._followed.values():
+            for _, lacking in steps:
+                lacking -= runs
+
     def follows(
         self, subject: int, version: Version, owner_time: int, time: int, observers: Iterable[Observer]
     ) -> None:

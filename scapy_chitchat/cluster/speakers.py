@@ -9,6 +9,8 @@ heartbeat rises with each statement from there and that speaks nowhere else. A d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from scapy_chitchat.cluster.hearing import Heard
 from scapy_chitchat.cluster.inbox import Inbox
 from scapy_chitchat.cluster.roster import Roster, Table
@@ -47,6 +49,13 @@ class Speakers:
         self._advertised: dict[str, int] = {}
         self._home: dict[int, Speaker] = {}
         self._pairs: dict[tuple[Speaker, Speaker], str] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_address)
+
+    def waiting(self) -> int:
+        """How many messages wait to be read, at all addresses."""
+        return sum(len(each.inbox.waiting) for each in self._by_address.values())
 
     def at(self, ip: str, port: int) -> Speaker:
         """The speaker at an address; one that nobody speaks from may be where a run is known to be reached."""
@@ -101,6 +110,31 @@ class Speakers:
         speaker.candidates = None
         self._home[run] = speaker
         self._advertised[self._ids[run].gossip_advertise_addr] = run
+
+    def syn_bytes(self) -> dict[int, int]:
+        """The bytes of the last Syn of each run."""
+        return {each.run: len(each.last_data) for each in self._by_address.values() if each.run is not None}
+
+    def lose(self, gone: Mapping[str, set[int]]) -> None:
+        """What waits to be read says nothing of these runs any more, by cluster."""
+        for speaker in self._by_address.values():
+            for each in speaker.inbox.waiting:
+                if each.cluster_id is not None and gone[each.cluster_id]:
+                    each.lose(gone[each.cluster_id])
+
+    def forget(self, gone: set[int], before: int) -> None:
+        """These runs are gone, and the addresses where nobody is known to speak and nothing came since ``before``."""
+        for address, speaker in list(self._by_address.items()):
+            waiting = speaker.inbox.waiting
+            if speaker.run in gone or (speaker.run is None and waiting and waiting[-1].time < before):
+                del self._by_address[address]
+        left = set(self._by_address.values())
+        self._pairs = {pair: each for pair, each in self._pairs.items() if left.issuperset(pair)}
+        for run in gone:
+            self._home.pop(run, None)
+            advertised = self._ids[run].gossip_advertise_addr
+            if self._advertised.get(advertised) == run:
+                del self._advertised[advertised]
 
     # --- clusters ---
 

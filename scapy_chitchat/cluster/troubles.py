@@ -64,6 +64,14 @@ class Troubles:
         """Whether sections about it go out empty."""
         return self._empty.get(subject, (0, 0))[0] >= _AGAIN_AND_AGAIN
 
+    def forget(self, runs: set[int]) -> None:
+        """These runs are gone."""
+        for run in runs:
+            self._empty.pop(run, None)
+            self._silences.pop(run, None)
+        self._large -= runs
+        self._outside -= runs
+
     def death(self, observer: int, subject: int, pause: int, spoke: int | None, now: int, interval: int) -> None:
         """An observer calls a subject dead; ``pause``: how long the observer itself had no round before this one."""
         if not interval:

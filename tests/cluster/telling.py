@@ -90,12 +90,20 @@ class Telling:
 
     def feed(self, record: Message, source: str, destination: str) -> None:
         """A message as it would be captured."""
+        self.take(self.captured(record, source, destination))
+
+    def take(self, message: CapturedMessage) -> None:
+        """Feed it to the engine."""
+        self.events += self.cluster.feed(message)
+
+    def captured(self, record: Message, source: str, destination: str) -> CapturedMessage:
+        """The message that comes next."""
         self.now += MS
         self.frame += 1
         ip, _, port = source.rpartition(":")
         to_ip, _, to_port = destination.rpartition(":")
         datagram = Datagram(self.frame, self.now, 9, ip, int(port), to_ip, int(to_port), encode(record), False)
-        self.events += self.cluster.feed(CapturedMessage(datagram))
+        return CapturedMessage(datagram)
 
     def kinds(self) -> list[str]:
         """The kinds of all events, in order."""
