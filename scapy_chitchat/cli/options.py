@@ -313,9 +313,14 @@ class Show:
         return {first for first, dot, _ in (name.partition(".") for name in self.fields.split(",")) if dot}
 
     @property
+    def asks_for_messages(self) -> bool:
+        """Whether one of the ways to show messages one by one is asked for."""
+        return self.json or self.verbose or bool(self.fields)
+
+    @property
     def prints_messages(self) -> bool:
         """Whether messages are shown one by one, and not only counted."""
-        return self.json or self.verbose or bool(self.fields) or not (self.summary or self.stats)
+        return self.asks_for_messages or not (self.summary or self.stats)
 
 
 @dataclass(frozen=True)

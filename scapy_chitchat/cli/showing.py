@@ -17,7 +17,7 @@ from scapy_chitchat.capture import (
 )
 from scapy_chitchat.cli.choosing import Selection
 from scapy_chitchat.cli.common import complain
-from scapy_chitchat.cli.lines import printer_for
+from scapy_chitchat.cli.lines import Printer, Silent, printer_for
 from scapy_chitchat.cli.options import MessageOptions, Period, Reading
 from scapy_chitchat.cli.tables import Counts, Summary, print_stats
 from scapy_chitchat.cli.unmatched import Unmatched
@@ -26,12 +26,13 @@ from scapy_chitchat.cli.unmatched import Unmatched
 class Output:
     """Where messages go, one by one, and the tables that come behind them."""
 
-    def __init__(self, wish: MessageOptions) -> None:
+    def __init__(self, wish: MessageOptions, *, quiet: bool = False) -> None:
+        """``quiet``: no lines where nothing asks for them; what is shown otherwise is shown."""
         self.wish = wish
         self.counters = Counters()
         self.counts = Counts()
         self.unmatched = Unmatched(wish)
-        self._printer = printer_for(wish)
+        self._printer: Printer = Silent() if quiet and not wish.asks_for_messages else printer_for(wish)
         self._summary = Summary() if wish.summary else None
         self._started = time.perf_counter()
 
@@ -69,13 +70,19 @@ def messages_in(
     *,
     period: Period | None = None,
     keep_frames: bool = False,
+    meets: Callable[[CapturedMessage], None] | None = None,
 ) -> Iterator[CapturedMessage]:
-    """The messages in frames that pass the filters; counts all of them. ``keep_frames``: each has its frames."""
+    """The messages in frames that pass the filters; counts all of them.
+
+    ``keep_frames``: each has its frames. ``meets`` is called with every message, whether it passes or not.
+    """
     keeps = Selection(output.wish, period).keeps
     reader = DatagramReader(output.counters, drop_duplicates=output.wish.dedup, keep_frames=keep_frames)
     for captured in _read(frames, reader, output.wish, every_thousand):
         output.counts.messages += 1
         output.counts.refused += captured.error is not None
+        if meets is not None:
+            meets(captured)
         if keeps(captured):
             output.unmatched.passed()
             yield captured

@@ -20,6 +20,7 @@ from scapy_chitchat.capture.live import ANY, Interface
 from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.cli.common import BAD_INPUT, MOST, CommandFailed, complain, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
+from scapy_chitchat.cli.exporting import Exporter, Metrics
 from scapy_chitchat.cli.options import INTERFACE, Count, MessageOptions, Write
 from scapy_chitchat.cli.rights import give_up, own_name
 from scapy_chitchat.cli.showing import Output, messages_in
@@ -56,21 +57,25 @@ class Capture:
     ] = False
 
 
-def sniff(capture: Capture, wish: MessageOptions) -> int:
+def sniff(capture: Capture, wish: MessageOptions, metrics: Metrics) -> int:
     """Show the messages that pass the interface until told to stop. Gives the exit code."""
     if capture.any_port and wish.ports:
         raise typer.BadParameter("choose one of --port and --any-port")
     hush_scapy()
     stop = _Stop(capture.seconds)
     code = 0
+    output = Output(wish, quiet=bool(metrics.metrics))
+    exporter = Exporter(metrics, output.counters) if metrics.metrics else None
     with ExitStack() as opened:
         interface = opened.enter_context(_open(capture, wish))
         give_up(capture.user)
         keep = opened.enter_context(_keep(capture.write, interface)) if capture.write else None
-        output = Output(wish)
-        _say_that_it_runs(capture)
+        if exporter:
+            exporter.start()
+        _say_that_it_runs(capture, exporter)
+        frames = _frames(interface, stop, output, keep, exporter)
         try:
-            _show(capture, messages_in(_frames(interface, stop, output, keep), output), output)
+            _show(capture, messages_in(frames, output, meets=exporter.take if exporter else None), output)
         except CaptureError as error:
             complain(str(error))
             code = BAD_INPUT
@@ -97,10 +102,15 @@ def _show(capture: Capture, messages: Iterator[CapturedMessage], output: Output)
     output.flush()
 
 
-def _frames(interface: Interface, stop: _Stop, output: Output, keep: CaptureWriter | None) -> Iterator[Frame]:
+def _frames(
+    interface: Interface, stop: _Stop, output: Output, keep: CaptureWriter | None, exporter: Exporter | None
+) -> Iterator[Frame]:
     """The frames until it is time to stop. In quiet moments everything is written out."""
     for frame in interface:
-        if stop.before(time.time_ns() if frame is None else frame.time):
+        now = time.time_ns() if frame is None else frame.time
+        if exporter:
+            exporter.answer(interface, now)
+        if stop.before(now):
             return
         if frame is None:
             output.flush()
@@ -169,10 +179,11 @@ def _may_capture(program: str) -> bool:
         return False
 
 
-def _say_that_it_runs(capture: Capture) -> None:
+def _say_that_it_runs(capture: Capture, exporter: Exporter | None) -> None:
     if sys.stderr.isatty():
         where = "all interfaces" if capture.interface == ANY else capture.interface
-        complain(f"listening on {where}; Ctrl-C stops")
+        more = f", metrics at {exporter.url}" if exporter else ""
+        complain(f"listening on {where}{more}; Ctrl-C stops")
 
 
 def _nothing_seen(capture: Capture, wish: MessageOptions, output: Output) -> str:
@@ -192,6 +203,8 @@ What goes from or to ports 7280, 7282 and 10000 is looked at; --port names other
 Fragments are put together. With --tunnels the packets of tunnels are looked into, which is more work on a busy host.
 Stop it with Ctrl-C.
 
+With --metrics it is an exporter for Prometheus: all messages are counted, whatever the filters choose to show.
+
 Once it may capture, root becomes the user who called sudo, or nobody, and has no capabilities left; --user names
 another. That user writes the file of -w.
 """,
@@ -200,5 +213,6 @@ another. That user writes the file of -w.
         "sudo scapy-chitchat sniff -i eth0 --tunnels --from indexer-0",
         "sudo scapy-chitchat sniff -i any --dedup --json --node indexer-0",
         "sudo scapy-chitchat sniff -i lo --port 7281 -w gossip.pcapng --seconds 60",
+        "sudo scapy-chitchat sniff -i eth0 --metrics 9117",
     ),
 )

@@ -38,6 +38,7 @@ from scapy_chitchat.capture import CaptureError, CaptureFile
 from scapy_chitchat.capture.live import Interface, udp_filter
 from scapy_chitchat.cli import sniff as command
 from scapy_chitchat.cli.common import CommandFailed
+from scapy_chitchat.cli.exporting import Metrics
 from scapy_chitchat.cli.options import MessageOptions
 from scapy_chitchat.wire.protocol import BlockType
 from tests import live
@@ -305,7 +306,7 @@ def test_the_remedy_is_one_that_is_there(
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name in there else None)
     monkeypatch.setattr(command, "_may_capture", lambda _: privileged)
     with pytest.raises(CommandFailed, match="CAP_NET_RAW") as caught:
-        command.sniff(command.Capture("eth9"), MessageOptions())
+        command.sniff(command.Capture("eth9"), MessageOptions(), Metrics())
     assert remedy in str(caught.value)
     assert "\n" not in str(caught.value)
 
