@@ -2,10 +2,14 @@
 """Whether ``scapy-chitchat sniff`` keeps up: a sender at a known rate on loopback, tcpdump beside it.
 
     sudo python -m benchmarks.sniff [--rate 20000] [--seconds 10] [--options="--json"]
+    sudo python -m benchmarks.sniff --metrics [--rounds 3]
 
 The messages are small real ones. The sniffer has one core to itself; the sender and tcpdump have the others, where
 there are any. Printed is what was offered, what each of the two saw, what the kernel dropped before it, and how much of
 its core each took. Nothing leaves the machine: a socket of our own listens at the port.
+
+With --metrics the same is run by turns without and with ``sniff --metrics``, which is scraped once a second and whose
+answers must be valid. What the metrics cost is the ratio of the seconds of CPU.
 """
 
 from __future__ import annotations
@@ -23,11 +27,15 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from scapy_chitchat import read_messages
 from tests.live import SNIFF, has_packet_socket
 from tests.support import ROOT
-from tests.support.peers import eventually
+from tests.support.peers import eventually, free_port
 
 CAPTURE = ROOT / "pcaps" / "v0-gc-resets.pcap.gz"
 SETTLE = 1.0
@@ -117,14 +125,78 @@ def run(rate: int, seconds: float, options: list[str], folder: Path) -> tuple[in
         return sent, took, ours, theirs
 
 
+class Scraper:
+    """Asks for the metrics once a second, and reads them as Prometheus does."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/metrics"
+        self.valid = 0
+        self.slowest = 0.0
+        self._done = Event()
+        self._thread = Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._done.wait(1.0):
+            began = time.perf_counter()
+            try:
+                with urlopen(self.url, timeout=10) as answer:
+                    text = answer.read().decode()
+            except OSError:
+                continue  # it has not begun yet, or is done
+            self.slowest = max(self.slowest, time.perf_counter() - began)
+            assert any(each.name == "chitchat_messages" for each in text_string_to_metric_families(text))
+            self.valid += 1
+
+    def __enter__(self) -> Scraper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def compare(rate: int, seconds: float, rounds: int) -> int:
+    """``sniff`` without and with metrics by turns, for each way to show messages; gives the exit code."""
+    failed = 0
+    for shown, alone, beside in (
+        ("lines, then none", [], []),
+        ("--fields", ["--fields", "type"], ["--fields", "type"]),
+        ("--json", ["--json"], ["--json"]),
+        ("no lines", ["--stats"], ["--stats"]),
+    ):
+        cpu, dropped, scrapes, slowest = [0.0, 0.0], [0, 0], 0, 0.0
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory() as folder:
+                ours = run(rate, seconds, alone, Path(folder))[2]
+            port = free_port()
+            with tempfile.TemporaryDirectory() as folder, Scraper(port) as scraper:
+                metered = run(rate, seconds, [*beside, "--metrics", str(port)], Path(folder))[2]
+            for place, seen in enumerate((ours, metered)):
+                cpu[place] += seen.cpu
+                dropped[place] += seen.dropped
+            scrapes, slowest = scrapes + scraper.valid, max(slowest, scraper.slowest)
+        print(
+            f"{shown:<16}  {cpu[0]:6.1f} s alone, {dropped[0]:,} dropped; {cpu[1]:6.1f} s with metrics, "
+            f"{dropped[1]:,} dropped: {cpu[1] / cpu[0]:.2f} times; {scrapes} valid answers, the slowest in "
+            f"{slowest:.2f} s"
+        )
+        failed += dropped[1] > dropped[0]
+    return 1 if failed else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=20_000, help="messages a second")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--options", default="", help="more options for sniff, as in --options='--json'")
+    parser.add_argument("--metrics", action="store_true", help="compare sniff without and with --metrics")
+    parser.add_argument("--rounds", type=int, default=3, help="with --metrics: how often each is run")
     chosen = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("capturing needs root")
+    if chosen.metrics:
+        return compare(chosen.rate, chosen.seconds, chosen.rounds)
     with tempfile.TemporaryDirectory() as folder:
         sent, took, ours, theirs = run(chosen.rate, chosen.seconds, chosen.options.split(), Path(folder))
     print(f"offered         {sent:>9,}  in {took:.1f} s: {sent / took:,.0f} a second")
