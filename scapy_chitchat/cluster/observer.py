@@ -9,7 +9,7 @@ the capture and the model without any truth.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scapy_chitchat.cluster._records import Section
 from scapy_chitchat.cluster.history import NEVER, PLAIN, Extra
@@ -169,17 +169,9 @@ class Observer:
 
     def lose(self, subjects: set[int]) -> None:
         """Subjects that are gone from the whole cluster: nothing is kept of them."""
-        tables: tuple[dict[int, Any], ...] = (
-            self.numbers,
-            self.windows,
-            self.extras,
-            self.alternatives,
-            self.dropped,
-            self.forgotten,
-        )
-        for table in tables:
-            for each in subjects & table.keys():
-                del table[each]
+        for subject in subjects:
+            for each in (self.numbers, self.windows, self.extras, self.alternatives, self.dropped, self.forgotten):
+                each.pop(subject, None)
         self.gaps -= subjects
 
     # --- stating ---
