@@ -250,7 +250,9 @@ class Cluster:
         forgets is in no state any more; a run that comes back has joined anew.
         """
         gone = {name: forget(each, before) for name, each in self._communities.items()}
-        self._speakers.lose(gone)
+        if any(gone.values()):
+            self._roster.forget_layouts()
+            self._speakers.lose(gone)
         known = {run for each in self._communities.values() for run in each.seen}
         self._speakers.forget({run for runs in gone.values() for run in runs} - known, before)
 

@@ -41,6 +41,10 @@ class Roster(dict[tuple[str, int, str], int]):
         self.by_address.setdefault(identity[2], []).append(number)
         return number
 
+    def forget_layouts(self) -> None:
+        """Digests have other runs now: the layouts of the earlier ones come no more."""
+        self._runs.clear()
+
     def table(self, digest: Digest) -> Table:
         """A digest as a table; of a repeated id the last entry wins, as with nodes."""
         layout, values = digest
