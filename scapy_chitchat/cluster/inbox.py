@@ -4,8 +4,7 @@
 A node reads its socket in order. Its own heartbeat rises by one per message read and one per round, so that the
 difference of two statements of it, less the rounds, is the number of messages read between. An answer names the message
 that it answers: a SynAck repeats the heartbeat of the peer that it has just read, the sections of an Ack start where
-the
-SynAck's digest stood. What is older than a message proven read, and was not read, is lost.
+the SynAck's digest stood. What is older than a message proven read, and was not read, is lost.
 """
 
 from __future__ import annotations

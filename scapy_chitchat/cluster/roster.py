@@ -2,8 +2,7 @@
 """Runs and their numbers: a ChitchatId becomes a small number once, and a digest a dict of such numbers.
 
 What a digest says is read twice, once for its sender and once for its receiver; the dict is made once. Comparing two
-such
-dicts is what the engine does most.
+such dicts is what the engine does most.
 """
 
 from __future__ import annotations

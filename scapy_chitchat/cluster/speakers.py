@@ -2,9 +2,9 @@
 """Who sends: from the address of a packet to the run that speaks there, and to its cluster.
 
 The entry of a digest with the packet's source address, of several runs the youngest (a restarted node has the
-address of
-its earlier run, and gossips with itself). Behind address translation no entry has it: then it is the only entry whose
-heartbeat rises with each statement from there and that speaks nowhere else. A digest of one entry is a node's first.
+address of its earlier run, and gossips with itself). Behind address translation no entry has it: then it is the only
+entry whose heartbeat rises with each statement from there and that speaks nowhere else. A digest of one entry is a
+node's first.
 """
 
 from __future__ import annotations
