@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, get_args
 
@@ -119,6 +119,8 @@ class Feeding:
         self.goes_on = False
         """There are messages behind the last one that was fed."""
         self.interrupted = False
+        self.each: Callable[[CapturedMessage], None] | None = None
+        """Given each message behind the engine, for who counts messages as well."""
         self._feeds = False
 
     def events(self, until: Moment | None = None) -> Iterator[Event]:
@@ -133,6 +135,8 @@ class Feeding:
             for message in self._messages(until):
                 self._feeds = True
                 happened = self.cluster.feed(message)
+                if self.each is not None:
+                    self.each(message)
                 self._feeds = False
                 yield from happened
                 if self.interrupted:

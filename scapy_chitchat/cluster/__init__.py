@@ -16,6 +16,7 @@ from scapy_chitchat.cluster.engine import Cluster
 from scapy_chitchat.cluster.estimates import Estimate, Estimates
 from scapy_chitchat.cluster.events import Event
 from scapy_chitchat.cluster.figures import ClusterFigures, NodeFigures
+from scapy_chitchat.cluster.glance import Glance, Judged
 from scapy_chitchat.cluster.ladder import Rung, Step
 from scapy_chitchat.cluster.settings import Settings
 from scapy_chitchat.cluster.state import ClusterState, KeyValueState, NodeState, ObserverState, ReplicaState
@@ -27,6 +28,8 @@ __all__ = [
     "Estimate",
     "Estimates",
     "Event",
+    "Glance",
+    "Judged",
     "KeyValueState",
     "NodeFigures",
     "NodeState",

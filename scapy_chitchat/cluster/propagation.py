@@ -63,10 +63,8 @@ class Propagation:
 
     def reaches(self, subject: int, observer: int, version: int, time: int) -> list[Through]:
         """An observer's replica stands at ``version`` now: gives the versions that are through by this."""
-        for step, lacking in self._followed.get(subject, ()):
-            if step.version <= version and observer in lacking:
-                lacking.discard(observer)
-                step.rungs.append(Rung(self._ids[observer], time))
+        if subject in self._followed:
+            self._climbs(subject, observer, version, time)
         through = self._open.get(subject)
         if not through or version < through[0].version:
             return []
@@ -84,6 +82,22 @@ class Propagation:
         if not through:
             del self._open[subject]
         return done
+
+    def _climbs(self, subject: int, observer: int, version: int, time: int) -> None:
+        """The followed versions that this observer has now; those that all have are on their way no more."""
+        followed = self._followed[subject]
+        done = False
+        for step, lacking in followed:
+            if step.version <= version and observer in lacking:
+                lacking.discard(observer)
+                step.rungs.append(Rung(self._ids[observer], time))
+                done |= not lacking
+        if done:
+            left = [each for each in followed if each[1]]
+            if left:
+                self._followed[subject] = left
+            else:
+                del self._followed[subject]
 
     def gives_up(self, observer: int) -> None:
         """Nobody waits for this observer any more: it is judged dead."""
