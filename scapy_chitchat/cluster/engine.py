@@ -268,7 +268,7 @@ class Cluster:
         return replicas + versions + self._speakers.waiting()
 
     def glance(self) -> dict[str, list[Glance]]:
-        """The verdicts of the current runs on each other and phi, as of the last message, by cluster_id.
+        """The verdicts of the observers at work on each other and phi, as of the last message, by cluster_id.
 
         Cheaper than ``at``, for who asks again and again; nothing is presumed, and nobody judges for being asked.
 

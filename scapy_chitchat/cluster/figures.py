@@ -54,12 +54,7 @@ class ClusterFigures(NamedTuple):
 
 def figures(community: Community, syn_bytes: Mapping[int, int], time: int) -> ClusterFigures:
     """The figures of a cluster at ``time``, in nanoseconds. ``syn_bytes``: of the last Syn of each run."""
-    patience = max(_LEAST, SILENT_ROUNDS * community.interval)
-    speaking = [
-        each
-        for each in community.observers.values()
-        if each.stated and time - each.heard <= patience and _is_current(community, each.run)
-    ]
+    speaking = at_work(community, time)
     named = {subject for each in speaking for subject in each.said}
     members = [run for run in sorted(named) if _is_current(community, run)]
     return ClusterFigures(
@@ -70,6 +65,16 @@ def figures(community: Community, syn_bytes: Mapping[int, int], time: int) -> Cl
         interval=community.interval / SECOND,
         nodes=[_node(community, run, speaking, time) for run in members],
     )
+
+
+def at_work(community: Community, time: int) -> list[Observer]:
+    """The observers that speak at ``time``: current runs that said something not long ago."""
+    patience = max(_LEAST, SILENT_ROUNDS * community.interval)
+    return [
+        each
+        for each in community.observers.values()
+        if each.stated and time - each.heard <= patience and _is_current(community, each.run)
+    ]
 
 
 def _is_current(community: Community, run: int) -> bool:

@@ -2,7 +2,7 @@
 """Liveness alone, at a glance: verdicts and phi without the contents, for who asks again and again.
 
 A whole state (view.py) tries what was delivered and lists every key-value; of many nodes that takes long. Here nothing
-is worked out but phi.
+is worked out but phi, for every pair; figures.py sums up by node. Of who fell silent neither says anything.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from scapy_chitchat.cluster._records import ChitchatId
 from scapy_chitchat.cluster.community import Community
+from scapy_chitchat.cluster.figures import at_work
 
 
 class Judged(NamedTuple):
@@ -31,17 +32,16 @@ class Glance(NamedTuple):
 
 
 def glances(community: Community, time: int) -> list[Glance]:
-    """What the current runs of a cluster hold of each other at ``time``, in nanoseconds."""
-    ids, detector, generations = community.ids, community.detector, community.owners.generations
-    found = []
-    for run, observer in community.observers.items():
-        identity = ids[run]
-        if not observer.stated or generations[identity.node_id] != identity.generation_id:
-            continue
-        judged = [
-            Judged(ids[subject], window.alive, None if window.alive is None else window.phi(time, detector))
-            for subject, window in observer.windows.items()
-            if subject != run and subject not in observer.dropped
-        ]
-        found.append(Glance(identity, judged))
-    return found
+    """What the observers at work hold of each other at ``time``, in nanoseconds."""
+    ids, detector = community.ids, community.detector
+    return [
+        Glance(
+            ids[observer.run],
+            [
+                Judged(ids[subject], window.alive, None if window.alive is None else window.phi(time, detector))
+                for subject, window in observer.windows.items()
+                if subject != observer.run and subject not in observer.dropped
+            ],
+        )
+        for observer in at_work(community, time)
+    ]
