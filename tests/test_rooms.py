@@ -27,11 +27,12 @@ BELOW = {
     "capture": {"records", "wire", "net"},
     "node": {"records", "wire", "net"},
     "cluster": {"capture", "records", "wire", "net"},
+    "watch": {"cluster", "capture", "records", "wire", "net"},
     "replay": {"capture", "node", "records", "wire", "net"},
     "integration": {"capture", "node", "records", "wire", "described", "net"},
     "wireshark": {"records", "wire", "described", "net"},
     "fuzz": {"replay", "capture", "node", "records", "wire", "described", "net"},
-    "cli": {"fuzz", "wireshark", "replay", "cluster", "capture", "node", "records", "wire", "net"},
+    "cli": {"fuzz", "wireshark", "replay", "watch", "cluster", "capture", "node", "records", "wire", "net"},
 }
 """Each room with the rooms that it may import from."""
 

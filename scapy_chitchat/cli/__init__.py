@@ -19,6 +19,7 @@ COMMANDS = {
     "state": "Show the clusters in captures: members, runs, who is alive for whom, versions, keys.",
     "timeline": "Show what happened in the clusters of captures: a line an event.",
     "follow": "Show one key on its way through the cluster.",
+    "watch": "Look at a cluster in the terminal: live, or played from captures.",
     "replay": "Send the messages of captures again, rewritten and timed as wanted.",
     "fuzz": "Make hostile messages, run them against a node of your own, and narrow what makes it fail.",
     "wireshark": "Write and install the dissector for Wireshark and tshark: one Lua file.",
