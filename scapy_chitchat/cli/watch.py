@@ -100,7 +100,7 @@ def _view() -> type[Watch]:
     return Watch
 
 
-_LATER = ("textual.widgets", "textual.drivers.linux_driver", "textual.widgets._data_table", "textual.widgets._input")
+_LATER = ("textual.drivers.linux_driver", "textual.widgets._input", "textual.widgets._static")
 """What Textual imports only when it is needed: whom root becomes may not be allowed to read it."""
 
 

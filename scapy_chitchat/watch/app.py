@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.text import Text
-from textual import work
 from textual.app import App
 from textual.binding import Binding
 from textual.widgets import Input
@@ -15,7 +14,7 @@ from textual.widgets import Input
 from scapy_chitchat.capture.writing import CaptureWriter
 from scapy_chitchat.cluster import ClusterState
 from scapy_chitchat.net.text import printable
-from scapy_chitchat.watch.rows import Run
+from scapy_chitchat.watch.rows import EventRows, Run
 from scapy_chitchat.watch.screens import Help, OneNode, Overview, Peers, Tables
 from scapy_chitchat.watch.snapshot import Snapshot, Words
 from scapy_chitchat.watch.watcher import Watcher
@@ -26,21 +25,21 @@ SECOND = 10**9
 
 
 class Watch(App[None]):
-    """The view of what a watcher sees. ``name``: of the files or the interface; ``live``: nothing can be gone back to."""
+    """The view of what a watcher sees. ``name``: the files or the interface; ``live``: there is no going back."""
 
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #title { background: $primary; color: $text; height: 1; text-style: bold; text-wrap: nowrap; }
     #status { background: $surface; height: 1; text-wrap: nowrap; }
-    Rows { height: 1fr; border-top: solid $primary-darken-2; scrollbar-size: 1 1; overflow-x: auto; }
-    Rows:focus { border-top: solid $accent; }
+    Rows { height: 1fr; border-top: solid $primary; scrollbar-size: 0 1; }
+    Rows:focus { border-top: heavy $accent; }
     #line { height: 3; }
     .hidden { display: none; }
-    #help { padding: 1 2; }
+    #help { padding: 1 1; }
     """
     BINDINGS = [
-        Binding("q", "back(True)", "back"),
-        Binding("escape", "back(False)", "back", priority=True),
+        Binding("q", "leave(True)", "back"),
+        Binding("escape", "leave(False)", "back", priority=True),
         Binding("question_mark", "help", "help"),
         Binding("space", "hold", "stand still"),
         Binding("slash", "search", "search"),
@@ -54,15 +53,12 @@ class Watch(App[None]):
         Binding("w", "save", "save"),
         Binding("e", "end", "to the end"),
         Binding("t", "time", "to a moment"),
-        Binding("left", "by(-5)", "back", priority=True),
-        Binding("right", "by(5)", "forth", priority=True),
-        Binding("shift+left", "by(-30)", "back", priority=True),
-        Binding("shift+right", "by(30)", "forth", priority=True),
     ]
 
     def __init__(self, watcher: Watcher, words: Words, name: str, *, live: bool) -> None:
         super().__init__()
         self.watcher, self.words, self.of, self.live = watcher, words, name, live
+        self.event_rows = EventRows(words)
         self.snapshot = Snapshot()
         self.cluster_id: str | None = None
         self.held = False
@@ -142,7 +138,7 @@ class Watch(App[None]):
         """The screen on top, where it has tables."""
         return self.screen if isinstance(self.screen, Tables) else None
 
-    def action_back(self, quits: bool) -> None:
+    def action_leave(self, quits: bool) -> None:
         """Out of the line, off the screen; off the first one, with q, out of the program."""
         if self._then is not None:
             self._close_line()
@@ -272,8 +268,10 @@ class Watch(App[None]):
         """Ask for the name of a file."""
         self._ask("file to write the frames to, such as seen.pcapng", self._save)
 
-    @work(thread=True)
     def _save(self, path: str) -> None:
+        self.run_worker(lambda: self._write(path), thread=True)
+
+    def _write(self, path: str) -> None:
         """Write the frames that are kept; a file that is there is left alone."""
         try:
             if Path(path).exists():

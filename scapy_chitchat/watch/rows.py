@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A snapshot as rows of tables: members, events, the keys of a node, the way of a key, pairs of nodes, their handshakes.
+"""A snapshot as rows of tables: members, events, keys of a node, the way of a key, pairs of nodes, their handshakes.
 
 All text off the wire goes through ``printable`` and is handed on as rich's ``Text``, so that no markup in it is heeded.
 """
@@ -30,9 +30,14 @@ class Row(NamedTuple):
     order: tuple[str | float, ...]
 
     @property
+    def plain(self) -> tuple[str, ...]:
+        """The cells without their colours."""
+        return tuple(cell.plain for cell in self.cells)
+
+    @property
     def text(self) -> str:
         """All of it, as it is searched."""
-        return "  ".join(cell.plain for cell in self.cells)
+        return "  ".join(self.plain)
 
 
 def run_of(node: NodeState) -> Run:
@@ -48,19 +53,7 @@ def row(key: tuple[object, ...], *cells: object, style: str = "", order: tuple[s
 
 # --- members ---
 
-MEMBERS = (
-    "node",
-    "alive for",
-    "behind",
-    "keys",
-    "version",
-    "beats/s",
-    "phi",
-    "what",
-    "run",
-    "address",
-    "not alive for",
-)
+MEMBERS = ("node", "alive for", "behind", "keys", "version", "beats/s", "phi", "state", "run", "address", "not for")
 """The columns of the members, the most telling first: a narrow terminal shows no more than the first of them."""
 
 
@@ -117,27 +110,38 @@ EVENTS = ("time", "frame", "event", "what happened")
 """The columns of the events."""
 
 
-def events(happened: Iterable[Event], first: int, words: Words) -> list[Row]:
-    """A row an event, the latest first."""
-    seen: Counter[tuple[object, ...]] = Counter()
-    made = []
-    for event in happened:
+class EventRows:
+    """A row an event, each made once: the same few hundred are shown again and again."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self._made: dict[int, tuple[Event, Row]] = {}
+        """By the identity of the event, which is kept as long."""
+        self._count = 0
+
+    def of(self, happened: Iterable[Event], first: int) -> list[Row]:
+        """The rows of these events, the latest first."""
+        before, self._made = self._made, {}
+        rows = []
+        for event in happened:
+            made = before.get(id(event)) or (event, self._row(event, first))
+            self._made[id(event)] = made
+            rows.append(made[1])
+        return rows[::-1]
+
+    def _row(self, event: Event, first: int) -> Row:
+        self._count += 1
+        style = self._words.styles.get(event.event, "")
+        said = self._words.sentence(event)
+        time = self._words.time(event.time, first)
         frame = "" if event.frame is None else f"#{event.frame}"
-        said = words.sentence(event)
-        key = ("event", event.time, event.frame, event.event, said)
-        seen[key] += 1
-        time = words.time(event.time, first)
-        style = words.styles.get(event.event, "")
-        cells = (time, frame, event.event, Text(said, style, no_wrap=True))
-        made.append(
-            row((*key, seen[key]), *cells, style=style, order=(event.time, event.frame or 0, event.event, said))
-        )
-    return made[::-1]
+        order = (event.time, event.frame or 0, event.event, said)
+        return row(("event", self._count), time, frame, event.event, Text(said, style), style=style, order=order)
 
 
 # --- keys ---
 
-KEYS = ("key", "value", "version", "status", "since")
+KEYS = ("version", "since", "status", "key", "value")
 """The columns of a node's keys."""
 
 
@@ -148,8 +152,8 @@ def keys(node: NodeState, first: int, words: Words) -> list[Row]:
         since = "-" if held.since is None else words.time(held.since, first)
         doubt = "" if held.certain else "?"
         style = "dim" if held.status != "Set" else ""
-        cells = (key, held.value, f"{held.version:,}{doubt}", held.status, since)
-        order = (key, held.value, held.version, held.status, held.since or 0)
+        cells = (f"{held.version:,}{doubt}", since, held.status, key, held.value)
+        order = (held.version, held.since or 0, held.status, key, held.value)
         made.append(row(("key", key), *cells, style=style, order=order))
     return made
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The screens: the cluster, one node, its peers, one ladder. Each shows tables of one snapshot, and answers the same keys.
+"""The screens: the cluster, one node, its peers, one ladder. Each shows tables of one snapshot.
 
 A screen makes its rows of the snapshot that it is given; what it is about it keeps itself.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import Input, Static
 
 from scapy_chitchat.cluster import ClusterState, NodeState
 from scapy_chitchat.net.text import printable
@@ -109,10 +109,10 @@ class Overview(Tables):
         words = self.watch_app.words
         yield "members", rows.members(state, words)
         mine = [each for each in snapshot.events if each.cluster_id == state.cluster_id]
-        yield "events", rows.events(mine, snapshot.first, words)
+        yield "events", self.watch_app.event_rows.of(mine, snapshot.first)
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        """Enter on a member: its keys. On an event: those of the node that it is about."""
+    def on_rows_selected(self, event: Rows.Selected) -> None:
+        """Enter on a member: its keys."""
         current = self.active.current
         state = self.watch_app.state
         if current is None or state is None:
@@ -156,9 +156,9 @@ class OneNode(Tables):
         steps = [each for each in snapshot.steps if each.cluster_id == self.watch_app.cluster_id]
         return rows.way(steps, self.run, str(current.key[1]), snapshot.first, self.watch_app.words)
 
-    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+    def on_rows_moved(self, event: Rows.Moved) -> None:
         """Another key: its way."""
-        if event.data_table.id == "keys":
+        if event.table == "keys":
             self.table("way").show(self._way(self.watch_app.snapshot))
 
 
@@ -179,7 +179,7 @@ class Peers(Tables):
         """Its peers."""
         yield "pairs", rows.pairs(snapshot, self.run[2], self.watch_app.words, rows.names_of(state))
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+    def on_rows_selected(self, event: Rows.Selected) -> None:
         """Enter: the ladder of these two."""
         current = self.active.current
         if current is not None:
@@ -207,20 +207,24 @@ class Ladder(Tables):
 
 
 HELP = """\
-j k, arrows    down, up                 Enter   into a node's keys, into a ladder
-g G            first, last              l       with whom the node speaks: ladders
-tab            the other table          Esc, q  back; q on the first screen quits
-/ n N          search, next, previous   f       only rows with a text; empty for all
-s S            sort by the next column; the other way round
-c              the next cluster         w       save the frames so far as a capture
-space          stand still, go on       ?       this page
+j k, arrows   down, up                Enter   a node's keys; a ladder
+g G           first, last             l       with whom it speaks: ladders
+PgUp PgDn     a page                  Esc q   back; q at last quits
+< >           columns left, right     tab     the other table
+/ n N         search, next, previous  f       only rows with a text
+s S           sort by next column,    c       the next cluster
+              the other way round     w       save the frames so far
+space         stand still, go on      ?       this page
 
-Of a file: left and right go 5 s back and forth, shift with them 30 s, e to the end,
-           t to a moment in seconds from the start.
+Of a file: left and right go 5 s back and forth, with shift 30 s;
+           t to a moment in seconds from the start, e to the end.
 Live, space holds the screen only: the engine goes on.
 
-alive for: by how many of those that judge. keys with a +: there may be more, that
-nobody sent. behind: versions that the worst observer lacks. ?: not certain.
+alive for   by how many of those that judge
+behind      versions that the worst observers lack
+keys        with a +: there may be more, which nobody sent meanwhile
+version     with a ?: not certain that it is still there
+state       stuck: its next key-value fits no datagram
 """
 
 

@@ -3,8 +3,9 @@
 
 The view asks for a snapshot; the thread makes one between two messages and publishes it, as one object that never
 changes. Making snapshots takes a tenth of the thread's time at the most: the larger the cluster, the rarer they are. A
-file is played at a multiple of its speed. To go back in time the capture is read again from its start: the engine of
-that moment is the very one that a first reading had there.
+file is played at a multiple of its speed. To go back in time the capture is read again from its start, so that what is
+known then is what was known there at first. Only the time of a verdict may differ, by less than a round: the engine
+judges when a node speaks again, or earlier where it is asked for a snapshot meanwhile.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from scapy_chitchat.capture import CapturedMessage, CaptureError, Counters, Fram
 from scapy_chitchat.cluster import Cluster, Event, Settings
 from scapy_chitchat.watch.snapshot import Frames, Snapshot
 
-EVENTS, RECENT = 1000, 5000
+EVENTS, RECENT = 500, 5000
 """So many of the latest events and messages are kept for the view."""
 STEPS = 2000
 """The ways of so many versions are kept."""
