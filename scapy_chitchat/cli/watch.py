@@ -69,7 +69,7 @@ def watch(wish: WatchOptions, files: Watched = []) -> int:  # noqa: B006
     hush_scapy()
     with ExitStack() as opened:
         if files:
-            watcher = Watcher(_frames_of(files, wish), reader_of(wish), settings_of(wish), speed=wish.speed)
+            watcher = Watcher(frames_of(files, wish), reader_of(wish), settings_of(wish), speed=wish.speed)
         else:
             interface = opened.enter_context(open_interface(wish.interface, wish.ports, command="watch"))
             give_up(wish.user)
@@ -104,7 +104,7 @@ _LATER = ("textual.drivers.linux_driver", "textual.widgets._input", "textual.wid
 """What Textual imports only when it is needed: whom root becomes may not be allowed to read it."""
 
 
-def _frames_of(files: list[str], wish: WatchOptions) -> Callable[[], Iterator[Frame]]:
+def frames_of(files: list[str], wish: WatchOptions) -> Callable[[], Iterator[Frame]]:
     """What reads the files, each time from the start. Raises CommandFailed where one of them cannot be opened."""
     try:
         found = expand(files)

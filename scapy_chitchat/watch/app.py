@@ -89,7 +89,7 @@ class Watch(App[None]):
 
     def show(self) -> None:
         """Have the screen on top show what there is."""
-        if isinstance(self.screen, Tables):
+        if self.is_running and isinstance(self.screen, Tables) and self.screen.is_mounted:
             self.screen.refresh_rows()
 
     @property
@@ -216,16 +216,15 @@ class Watch(App[None]):
         if self.tables is None:
             return
         self._then = then
-        line = self.screen.query_one("#line", Input)
+        line = self.tables.line
         line.value, line.placeholder = "", what
         line.remove_class("hidden")
         line.focus()
 
     def _close_line(self) -> None:
         self._then = None
-        line = self.screen.query_one("#line", Input)
-        line.add_class("hidden")
         if self.tables:
+            self.tables.line.add_class("hidden")
             self.tables.table(self.tables.COLUMNS[0][0]).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -25,19 +25,36 @@ if TYPE_CHECKING:
     from scapy_chitchat.watch.app import Watch
 
 
+class Line(Static):
+    """A line of text, drawn anew only where it says something new."""
+
+    _said: Text | None = None
+
+    def say(self, text: Text) -> None:
+        """Show this."""
+        if self._said is None or self._said != text or self._said.style != text.style:
+            self._said = text
+            self.update(text)
+
+
 class Tables(Screen[None]):
     """A title, tables, a status line, and a line to type in, which is there only while it is wanted."""
 
     COLUMNS: tuple[tuple[str, Sequence[str]], ...] = ()
     """Name and columns of each table, from top to bottom."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = Input(id="line", classes="hidden")
+        self._title, self._status = Line(id="title"), Line(id="status")
+        self._tables = {name: Rows(columns, id=name) for name, columns in self.COLUMNS}
+
     def compose(self) -> ComposeResult:
         """The parts, from top to bottom."""
-        yield Static(id="title")
-        for name, columns in self.COLUMNS:
-            yield Rows(columns, id=name)
-        yield Static(id="status")
-        yield Input(id="line", classes="hidden")
+        yield self._title
+        yield from self._tables.values()
+        yield self._status
+        yield self.line
 
     @property
     def watch_app(self) -> Watch:
@@ -55,7 +72,7 @@ class Tables(Screen[None]):
 
     def table(self, name: str) -> Rows:
         """One of the tables."""
-        return self.query_one(f"#{name}", Rows)
+        return self._tables[name]
 
     @property
     def active(self) -> Rows:
@@ -67,18 +84,11 @@ class Tables(Screen[None]):
         """Show the snapshot that the application has now."""
         app = self.watch_app
         state = app.state
-        self.put("title", self.title_of(app.snapshot, state))
-        self.put("status", app.status())
+        self._title.say(self.title_of(app.snapshot, state))
+        self._status.say(app.status())
         if state is not None:
             for name, made in self.rows_of(app.snapshot, state):
                 self.table(name).show(made)
-
-    def put(self, name: str, text: Text) -> None:
-        """Show a line, if it says something new."""
-        line = self.query_one(f"#{name}", Static)
-        if getattr(line, "said", None) != text:
-            line.said = text  # type: ignore[attr-defined]
-            line.update(text)
 
     def title_of(self, snapshot: Snapshot, state: ClusterState | None) -> Text:
         """What the screen is about."""

@@ -2,10 +2,10 @@
 """The engine at work: a thread that feeds it and never waits for whoever looks on.
 
 The view asks for a snapshot; the thread makes one between two messages and publishes it, as one object that never
-changes. Making snapshots takes a tenth of the thread's time at the most: the larger the cluster, the rarer they are. A
-file is played at a multiple of its speed. To go back in time the capture is read again from its start, so that what is
-known then is what was known there at first. Only the time of a verdict may differ, by less than a round: the engine
-judges when a node speaks again, or earlier where it is asked for a snapshot meanwhile.
+changes. Making snapshots takes a tenth of the thread's time: the larger the cluster, the rarer they are, but for one a
+second. A file is played at a multiple of its speed. To go back in time the capture is read again from its start, so
+that what is known then is what was known there at first. Only the time of a verdict may differ, by less than a round:
+the engine judges when a node speaks again, or earlier where it is asked for a snapshot meanwhile.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ KEPT_BYTES = 64 << 20
 """Bytes of the latest frames that are kept, to be saved."""
 SHARE = 9
 """After a snapshot so many times as long goes by as it took, until the next one is made."""
+MOST_WAIT = 1.0
+"""Seconds until the next one at the most, however large the cluster is."""
 PAUSE = 0.05
 """Seconds for which the thread waits at a time, where it waits."""
 
@@ -57,6 +59,8 @@ class Watcher:
         self._dropped = dropped
         self.failure: str | None = None
         """Why reading ended before its end."""
+        self.at_end = False
+        """Nothing more comes, unless one goes back."""
         self._snapshot = Snapshot()
         self._asked = False
         self._wants_ways = False
@@ -189,16 +193,21 @@ class Watcher:
         """Nothing more comes: answer, until the view goes back in time or is closed."""
         self._events.extend(self.cluster.finish())
         self._goal = None
+        self.at_end = True
         while not (self._stopped or self._again):
-            self._publish(ended=True)
+            self._publish()
             self._rest()
+        self.at_end = False
 
-    def _publish(self, now: int | None = None, *, ended: bool = False) -> None:
+    def _publish(self, now: int | None = None) -> None:
         """Make a snapshot, if one is asked for and the last one is long enough ago."""
-        began = time.monotonic()
-        if not self._asked or began < self._not_before:
+        if not self._asked or time.monotonic() < self._not_before:
             return
         self._asked = False
+        if self._goal is not None:  # the engine is asked again when it is there
+            self._snapshot = self._snapshot._replace(seeking=True, messages=self._messages, now=self._now)
+            return
+        began = time.thread_time()
         self._snapshot = Snapshot(
             states=tuple(self.cluster.at(now)),
             events=tuple(self._events),
@@ -210,9 +219,7 @@ class Watcher:
             losses=tuple(notes(self.counters)),
             dropped=self._dropped(),
             playing=self._playing,
-            seeking=self._goal is not None,
-            ended=ended,
+            ended=self.at_end,
             failure=self.failure or "",
         )
-        ended_at = time.monotonic()
-        self._not_before = ended_at + SHARE * (ended_at - began)
+        self._not_before = time.monotonic() + min(SHARE * (time.thread_time() - began), MOST_WAIT)

@@ -4,69 +4,44 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from scapy_chitchat import read_messages
-from scapy_chitchat.capture import CapturedMessage, Counters, Frame
+from scapy_chitchat.capture import CapturedMessage, CaptureFile, Counters, Frame
 from scapy_chitchat.capture.writing import CaptureWriter
-from scapy_chitchat.cli.watch import WatchOptions, _frames_of, reader_of, settings_of, words_of
+from scapy_chitchat.cli.watch import reader_of, settings_of, words_of
 from scapy_chitchat.cluster import Cluster, Event
 from scapy_chitchat.net.packets import Endpoints
 from scapy_chitchat.records.classes import Ack, KeyValueOp, Message, NodeDigest, NodeOp, Syn, SynAck
 from scapy_chitchat.records.codec import encode
 from scapy_chitchat.watch.app import Watch
-from scapy_chitchat.watch.screens import Help, Ladder, OneNode, Overview, Peers, Tables
-from scapy_chitchat.watch.table import Rows
+from scapy_chitchat.watch.screens import Help, Ladder, OneNode, Overview, Peers
 from scapy_chitchat.watch.watcher import Watcher
-from tests.support import ROOT
-
-STORY = ROOT / "pcaps" / "story.pcap.gz"
-SECOND = 10**9
-WISH = WatchOptions()
-
-
-def watcher_of(path: Path, speed: float = 1.0) -> Watcher:
-    return Watcher(_frames_of([str(path)], WISH), reader_of(WISH), settings_of(WISH), speed=speed)
-
-
-async def until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:
-    """Wait for something, a while at the most."""
-    for _ in range(300):
-        await pilot.pause(0.05)
-        if holds():
-            return
-    raise AssertionError("it did not come about")
-
-
-async def stand_at(pilot: Pilot[None], seconds: float) -> None:
-    """Hold the playing at this moment."""
-    app = app_of(pilot)
-    await until(pilot, lambda: app.snapshot.first > 0)
-    moment = app.snapshot.first + int(seconds * SECOND)
-    app.watcher.play(False)
-    app.watcher.seek(moment)
-    await until(pilot, lambda: app.snapshot.now == moment and not app.snapshot.seeking)
-
-
-def app_of(pilot: Pilot[None]) -> Watch:
-    assert isinstance(pilot.app, Watch)
-    return pilot.app
-
-
-def table(pilot: Pilot[None], name: str) -> Rows:
-    screen = pilot.app.screen
-    assert isinstance(screen, Tables)
-    return screen.table(name)
+from tests.watch.pictures import (
+    PICTURES,
+    SECOND,
+    STORY,
+    WISH,
+    app_of,
+    screens,
+    stand_at,
+    table,
+    text_in,
+    until,
+    watcher_of,
+    watching,
+)
 
 
 def column(pilot: Pilot[None], name: str, place: int) -> list[str]:
@@ -78,14 +53,6 @@ def screen_text(pilot: Pilot[None]) -> str:
     """What stands on the screen."""
     svg = pilot.app.export_screenshot()
     return "\n".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg)).replace("&#160;", " ")
-
-
-@asynccontextmanager
-async def watching(path: Path, size: tuple[int, int]) -> AsyncIterator[Pilot[None]]:
-    app = Watch(watcher_of(path), words_of(WISH), path.name, live=False)
-    async with app.run_test(size=size) as pilot:
-        yield pilot
-    app.watcher.join()
 
 
 def driven(
@@ -349,7 +316,42 @@ def test_the_engine_never_waits_for_the_view() -> None:
     assert watcher._messages == 6471
 
 
-def test_only_cells_that_changed_are_written() -> None:
+def test_live_space_holds_the_screen_and_not_the_engine() -> None:
+    """An interface as live.py gives it: frames, and None in quiet moments."""
+    with CaptureFile(STORY) as opened:
+        frames = list(itertools.islice(opened, 400))
+    released = threading.Event()
+
+    def interface() -> Iterator[Frame | None]:
+        yield from frames[:200]
+        while not released.is_set():
+            time.sleep(0.01)
+            yield None
+        yield from frames[200:]
+        while True:
+            time.sleep(0.01)
+            yield None
+
+    async def run() -> None:
+        watcher = Watcher(interface, reader_of(WISH), settings_of(WISH), dropped=lambda: 17)
+        app = Watch(watcher, words_of(WISH), "eth0", live=True)
+        async with app.run_test(size=(200, 40)) as pilot:
+            await until(pilot, lambda: app.snapshot.messages == 200)
+            assert "the kernel dropped 17 frames" in screen_text(pilot)
+            await pilot.press("left")
+            assert "cannot be gone back in" in screen_text(pilot)
+            await pilot.press("space")
+            released.set()
+            await until(pilot, lambda: watcher.ask().messages == 400)
+            assert app.snapshot.messages == 200
+            await pilot.press("space")
+            await until(pilot, lambda: app.snapshot.messages == 400)
+        watcher.join()
+
+    asyncio.run(run())
+
+
+def test_only_lines_that_changed_are_drawn() -> None:
     async def script(pilot: Pilot[None]) -> None:
         await stand_at(pilot, 50)
         members = table(pilot, "members")
@@ -374,3 +376,11 @@ def test_without_the_extra_one_line_says_how_to_get_it() -> None:
 def test_other_commands_do_not_import_it() -> None:
     script = "import sys, scapy_chitchat.cli.timeline, scapy_chitchat.cli.sniff; print('textual' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_the_pictures_in_the_documentation_are_current() -> None:
+    made = screens()
+    assert {each.stem for each in PICTURES.glob("watch-*.svg")} == set(made)
+    for name, svg in made.items():
+        there = (PICTURES / f"{name}.svg").read_text()
+        assert text_in(there) == text_in(svg), f"{name}: python -m tests.watch.pictures"
