@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from scapy_chitchat.watch.watcher import Watcher
 
 EVERY = 0.25
 """Seconds between two looks at the engine."""
+REST = 3
+"""After a drawing so many times as long goes by as it took, until the next one."""
 SECOND = 10**9
 
 
@@ -64,6 +67,7 @@ class Watch(App[None]):
         self.held = False
         self.said = ""
         """The answer to the last key, until the next one."""
+        self._began = self._not_before = 0.0
         self._then: Callable[[str], None] | None = None
         """What the line that is typed is for."""
 
@@ -79,13 +83,19 @@ class Watch(App[None]):
 
     def look(self) -> None:
         """Take the latest snapshot and show it; while a live view is held, nothing."""
-        if self.held and self.live:
+        if (self.held and self.live) or time.monotonic() < self._not_before:
             return
         snapshot = self.watcher.ask(ways=isinstance(self.screen, OneNode))
         if snapshot is self.snapshot:
             return
         self.snapshot = snapshot
+        self._began = time.thread_time()
         self.show()
+        self.call_after_refresh(self._rest)
+
+    def _rest(self) -> None:
+        """What was drawn is on the screen: most of the time is to be the engine's, however large the screen is."""
+        self._not_before = time.monotonic() + min(REST * (time.thread_time() - self._began), 1.0)
 
     def show(self) -> None:
         """Have the screen on top show what there is."""
