@@ -25,6 +25,7 @@ EVERY = 0.25
 REST = 3
 """After a drawing so many times as long goes by as it took, until the next one."""
 SECOND = 10**9
+"""Nanoseconds."""
 
 
 class Watch(App[None]):

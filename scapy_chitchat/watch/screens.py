@@ -236,6 +236,7 @@ keys        with a +: there may be more, which nobody sent meanwhile
 version     with a ?: not certain that it is still there
 state       stuck: its next key-value fits no datagram
 """
+"""The page of keys."""
 
 
 class Help(Screen[None]):
