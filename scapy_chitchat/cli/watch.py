@@ -18,8 +18,9 @@ from scapy_chitchat.capture import (
     CaptureFile,
     Counters,
     Frame,
+    Source,
     expand,
-    in_order,
+    in_time,
     notes,
 )
 from scapy_chitchat.cli.capturing import open_interface
@@ -110,16 +111,14 @@ def frames_of(files: list[str], wish: WatchOptions) -> Callable[[], Iterator[Fra
         found = expand(files)
         for each in found:
             CaptureFile(each).close()
-        ordered = found if wish.as_given else in_order(found)
     except CaptureError as error:
         raise CommandFailed(str(error)) from None
+    return lambda: in_time(found, _frames, as_given=wish.as_given)
 
-    def frames() -> Iterator[Frame]:
-        for file in ordered:
-            with CaptureFile(file) as read:
-                yield from read
 
-    return frames
+def _frames(file: Source) -> Iterator[Frame]:
+    with CaptureFile(file) as read:
+        yield from read
 
 
 def reader_of(wish: Reading) -> Read:
