@@ -29,11 +29,25 @@ BELOW = {
     "cluster": {"capture", "records", "wire", "net"},
     "metrics": {"cluster", "capture", "records", "wire", "net"},
     "report": {"cluster", "capture", "records", "wire", "net"},
+    "watch": {"cluster", "capture", "records", "wire", "net"},
     "replay": {"capture", "node", "records", "wire", "net"},
     "integration": {"capture", "node", "records", "wire", "described", "net"},
     "wireshark": {"records", "wire", "described", "net"},
     "fuzz": {"replay", "capture", "node", "records", "wire", "described", "net"},
-    "cli": {"fuzz", "wireshark", "replay", "report", "metrics", "cluster", "capture", "node", "records", "wire", "net"},
+    "cli": {
+        "fuzz",
+        "wireshark",
+        "replay",
+        "report",
+        "metrics",
+        "watch",
+        "cluster",
+        "capture",
+        "node",
+        "records",
+        "wire",
+        "net",
+    },
 }
 """Each room with the rooms that it may import from."""
 

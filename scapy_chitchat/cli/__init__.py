@@ -20,6 +20,7 @@ COMMANDS = {
     "timeline": "Show what happened in the clusters of captures: a line an event.",
     "follow": "Show one key on its way through the cluster.",
     "report": "Write one HTML page about the clusters in captures: what was wrong, and pictures.",
+    "watch": "Look at a cluster in the terminal: live, or played from captures.",
     "replay": "Send the messages of captures again, rewritten and timed as wanted.",
     "fuzz": "Make hostile messages, run them against a node of your own, and narrow what makes it fail.",
     "wireshark": "Write and install the dissector for Wireshark and tshark: one Lua file.",

@@ -91,10 +91,16 @@ def messages_in(
 
 
 def all_messages_in(
-    frames: Iterable[Frame], wish: Reading, counters: Counters, every_thousand: Callable[[], None]
+    frames: Iterable[Frame],
+    wish: Reading,
+    counters: Counters,
+    every_thousand: Callable[[], None] = lambda: None,
+    *,
+    keep_frames: bool = False,
 ) -> Iterator[CapturedMessage]:
-    """The messages in frames, read as it is wished."""
-    yield from _read(frames, DatagramReader(counters, drop_duplicates=wish.dedup), wish, every_thousand)
+    """The messages in frames, read as it is wished. ``keep_frames``: each has its frames."""
+    reader = DatagramReader(counters, drop_duplicates=wish.dedup, keep_frames=keep_frames)
+    yield from _read(frames, reader, wish, every_thousand)
 
 
 def _read(

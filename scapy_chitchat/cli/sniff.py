@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import sys
 import time
@@ -18,6 +16,7 @@ import typer
 from scapy_chitchat.capture import CapturedMessage, CaptureError, Frame
 from scapy_chitchat.capture.live import ANY, Interface
 from scapy_chitchat.capture.writing import CaptureWriter
+from scapy_chitchat.cli.capturing import open_interface
 from scapy_chitchat.cli.common import BAD_INPUT, MOST, CommandFailed, complain, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.exporting import Exporter, Metrics
@@ -67,7 +66,9 @@ def sniff(capture: Capture, wish: MessageOptions, metrics: Metrics) -> int:
     output = Output(wish, quiet=bool(metrics.metrics))
     exporter = Exporter(metrics, output.counters) if metrics.metrics else None
     with ExitStack() as opened:
-        interface = opened.enter_context(_open(capture, wish))
+        interface = opened.enter_context(
+            open_interface(capture.interface, wish.ports, any_port=capture.any_port, tunnels=capture.tunnels)
+        )
         give_up(capture.user)
         keep = opened.enter_context(_keep(capture.write, interface)) if capture.write else None
         if exporter:
@@ -143,40 +144,11 @@ class _Stop:
         return self._moment is not None and nanoseconds >= self._moment
 
 
-def _open(capture: Capture, wish: MessageOptions) -> Interface:
-    ports = () if capture.any_port else wish.ports or UDP_PORTS
-    try:
-        return Interface(capture.interface, ports, tunnels=capture.tunnels)
-    except CaptureError as error:
-        raise CommandFailed(str(error)) from None
-    except PermissionError:
-        raise CommandFailed(f"capturing needs the right to (CAP_NET_RAW): {_remedy(capture.interface)}") from None
-
-
 def _keep(path: str, interface: Interface) -> CaptureWriter:
     try:
         return CaptureWriter(path, interface.linktype)
     except PermissionError:
         raise CommandFailed(f"{path}: {own_name()} may not write there; --user names another user, as root") from None
-
-
-def _remedy(interface: str) -> str:
-    """What a person without the right to capture can do here."""
-    tcpdump = shutil.which("tcpdump")
-    if tcpdump and _may_capture(tcpdump):
-        return f"tcpdump may, so run: tcpdump -i {interface} -w - udp | scapy-chitchat read -"
-    if shutil.which("sudo"):
-        return f"run it with sudo, as in: sudo {sys.argv[0]} sniff -i {interface}"
-    python = os.path.realpath(sys.executable)
-    return f"run it as root, or have root give this Python the right: setcap cap_net_raw=ep {python}"
-
-
-def _may_capture(program: str) -> bool:
-    """Whether a program file gives more rights than its user has: as capabilities, or because it is setuid."""
-    try:
-        return "security.capability" in os.listxattr(program) or bool(os.stat(program).st_mode & 0o4000)
-    except OSError:
-        return False
 
 
 def _say_that_it_runs(capture: Capture, exporter: Exporter | None) -> None:

@@ -28,7 +28,8 @@ from scapy_chitchat import Cluster, read_messages
 from scapy_chitchat.cli.application import run as run_here
 from scapy_chitchat.cli.clusters import gaps
 from scapy_chitchat.cli.moments import parse_moment
-from scapy_chitchat.cli.timeline import KINDS, SENTENCES
+from scapy_chitchat.cli.sentences import SENTENCES
+from scapy_chitchat.cli.timeline import KINDS
 from scapy_chitchat.net.text import printable
 from scapy_chitchat.records.classes import Ack, KeyValueOp, Message, NodeDigest, NodeOp, Syn, SynAck
 from scapy_chitchat.records.codec import encode

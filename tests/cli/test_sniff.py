@@ -36,6 +36,7 @@ from scapy_chitchat import (
 )
 from scapy_chitchat.capture import CaptureError, CaptureFile
 from scapy_chitchat.capture.live import Interface, udp_filter
+from scapy_chitchat.cli import capturing
 from scapy_chitchat.cli import sniff as command
 from scapy_chitchat.cli.common import CommandFailed
 from scapy_chitchat.cli.exporting import Metrics
@@ -302,9 +303,9 @@ def test_the_remedy_is_one_that_is_there(
     def refuse(*_: Any, **__: Any) -> Any:
         raise PermissionError
 
-    monkeypatch.setattr(command, "Interface", refuse)
+    monkeypatch.setattr(capturing, "Interface", refuse)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if name in there else None)
-    monkeypatch.setattr(command, "_may_capture", lambda _: privileged)
+    monkeypatch.setattr(capturing, "_may_capture", lambda _: privileged)
     with pytest.raises(CommandFailed, match="CAP_NET_RAW") as caught:
         command.sniff(command.Capture("eth9"), MessageOptions(), Metrics())
     assert remedy in str(caught.value)
