@@ -96,6 +96,19 @@ Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="A JS
 INTERFACE = typer.Option("-i", "--interface", metavar="IFACE", help="The interface; any for all.")
 """``-i``, for a command that wants one or may have one."""
 
+Speed = Annotated[
+    float,
+    typer.Option("--speed", metavar="N", min=0.001, max=common.MOST, help="N times as fast as captured."),
+]
+User = Annotated[
+    str,
+    typer.Option(
+        "--user",
+        metavar="NAME",
+        help="Whom root becomes once it may capture, and who writes the file; who called sudo, or nobody.",
+    ),
+]
+
 TO = typer.Option("--to", metavar="HOST:PORT", help="The node.")
 """``--to``, for a command that wants one or may have one."""
 

@@ -29,6 +29,7 @@ from scapy_chitchat.cli.options import (
     Files,
     Json,
     Ports,
+    Speed,
     Types,
     Write,
 )
@@ -103,9 +104,7 @@ class When:
     """When each message goes there."""
 
     PANEL: ClassVar[str] = "When"
-    speed: Annotated[
-        float, typer.Option("--speed", metavar="N", min=0.001, max=MOST, help="N times as fast as captured.")
-    ] = 1.0
+    speed: Speed = 1.0
     rate: Annotated[
         float | None, typer.Option("--rate", metavar="N", min=0.001, max=MOST, help="N messages a second, evenly.")
     ] = None

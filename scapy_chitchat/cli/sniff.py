@@ -20,7 +20,7 @@ from scapy_chitchat.cli.capturing import open_interface
 from scapy_chitchat.cli.common import BAD_INPUT, MOST, CommandFailed, complain, counted, hush_scapy, stop_writing
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.exporting import Exporter, Metrics
-from scapy_chitchat.cli.options import INTERFACE, Count, MessageOptions, Write
+from scapy_chitchat.cli.options import INTERFACE, Count, MessageOptions, User, Write
 from scapy_chitchat.cli.rights import give_up, own_name
 from scapy_chitchat.cli.showing import Output, messages_in
 from scapy_chitchat.wire.protocol import UDP_PORTS
@@ -42,14 +42,7 @@ class Capture:
         bool,
         typer.Option("--any-port", help="Messages on any UDP port, known by their header."),
     ] = False
-    user: Annotated[
-        str,
-        typer.Option(
-            "--user",
-            metavar="NAME",
-            help="Whom root becomes once it may capture, and who writes the file; who called sudo, or nobody.",
-        ),
-    ] = ""
+    user: User = ""
     tunnels: Annotated[
         bool,
         typer.Option("--tunnels", help="Messages in tunnels, too: VXLAN, Geneve, GRE, IP in IP, MPLS and others."),

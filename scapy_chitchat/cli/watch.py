@@ -28,7 +28,7 @@ from scapy_chitchat.cli.clusters import Detector, Times, run_text
 from scapy_chitchat.cli.common import BAD_INPUT, CommandFailed, complain, hush_scapy
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import Clock
-from scapy_chitchat.cli.options import FileOptions, Reading
+from scapy_chitchat.cli.options import INTERFACE, FileOptions, Reading, Speed, User
 from scapy_chitchat.cli.rights import give_up
 from scapy_chitchat.cli.sentences import STYLES, sentence
 from scapy_chitchat.cli.showing import all_messages_in
@@ -46,13 +46,9 @@ class WatchOptions(FileOptions, Times, Detector):
     """What ``watch`` takes beside the files."""
 
     PANEL: ClassVar[str] = "What to watch"
-    interface: Annotated[str, typer.Option("-i", "--interface", metavar="IFACE", help="An interface, live.")] = ""
-    speed: Annotated[
-        float, typer.Option("--speed", metavar="N", min=0.01, help="Play files so many times as fast.")
-    ] = 1.0
-    user: Annotated[
-        str, typer.Option("--user", metavar="NAME", help="Whom root becomes; who called sudo, or nobody.")
-    ] = ""
+    interface: Annotated[str, INTERFACE] = ""
+    speed: Speed = 1.0
+    user: User = ""
 
 
 Watched = Annotated[list[str], typer.Argument(metavar="[FILE]...", help="Captures.")]
