@@ -23,7 +23,7 @@ from scapy.packet import Packet, Raw
 from scapy.sendrecv import send
 from scapy.supersocket import SuperSocket
 
-from scapy_chitchat.integration.session import ChitchatSession
+from scapy_chitchat.integration.session import BytesSession
 from scapy_chitchat.net.addresses import join_address, split_address
 from scapy_chitchat.net.packets import Endpoints, ip_packets
 from scapy_chitchat.net.targets import is_here
@@ -71,12 +71,6 @@ def _ip_of(host: str) -> type[Packet]:
     return IPv6 if ":" in host else IP
 
 
-class _RawSession(ChitchatSession):
-    """The messages, whatever they hold, as bytes."""
-
-    payload = Raw
-
-
 LARGEST_SYN = 1024 * 1024
 """Bytes of a digest, decompressed, that is answered: more than 10,000 members."""
 
@@ -96,7 +90,7 @@ class ChitchatNode_am(AnsweringMachine[Packet]):  # noqa: N801 (as Scapy names t
     """
 
     function_name = "chitchat_node"
-    sniff_options: dict[str, object] = {"store": 0, "session": _RawSession}
+    sniff_options: dict[str, object] = {"store": 0, "session": BytesSession}
 
     def parse_options(self, cluster: Membership | JsonObject | str | Path = "{}", allow_remote: bool = False) -> None:
         """What this machine pretends, and to whom."""

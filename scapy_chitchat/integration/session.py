@@ -11,15 +11,17 @@ those that the reader of captures knows, a layer that only has a name is registe
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar
 
 import scapy.layers.all  # noqa: F401  (it registers Scapy's own link types)
 from scapy.config import conf
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.packet import Packet
+from scapy.packet import Packet, Raw
 from scapy.sessions import DefaultSession
+from scapy.supersocket import SuperSocket
 
 from scapy_chitchat.capture import Counters, Datagram, DatagramReader, Frame, MessageFilter, Unwrap
 from scapy_chitchat.capture.links import LINKS
@@ -90,14 +92,36 @@ class ChitchatSession(DefaultSession):
         """The message that ``pkt`` is or completes. One that comes without IP, as from a socket, is left as it is."""
         if isinstance(pkt, Chitchat):
             return pkt
-        linktype = _link_type(pkt)
-        data = pkt.original or bytes(pkt)
-        time = round(float(pkt.time) * 10**6)
-        datagram = self._reader.read(Frame(self.counters.frames + 1, time, 6, linktype, data, len(data)))
-        if datagram is None:
-            return None
-        picked = self._wanted.pick(datagram, self.counters)
-        return _packet(pkt, picked, self.payload) if picked else None
+        datagram = self._picked(_link_type(pkt), pkt.original or bytes(pkt), float(pkt.time))
+        return _packet(pkt, datagram, self.payload) if datagram else None
+
+    def _picked(self, linktype: int, data: bytes, seconds: float) -> Datagram | None:
+        """The datagram with a message that a frame is or completes."""
+        frame = Frame(self.counters.frames + 1, round(seconds * 10**6), 6, linktype, data, len(data))
+        datagram = self._reader.read(frame)
+        return self._wanted.pick(datagram, self.counters) if datagram else None
+
+
+class BytesSession(ChitchatSession):
+    """The messages, whatever they hold, as bytes below IP and UDP; Scapy dissects nothing of a frame."""
+
+    payload = Raw
+
+    def recv(self, sock: SuperSocket) -> Iterator[Packet]:
+        """The message that the next frame is or completes: before ``process`` gets a packet it has been dissected."""
+        if type(sock).recv is not SuperSocket.recv:  # it makes packets of its own
+            yield from super().recv(sock)
+            return
+        layer, data, seconds = sock.recv_raw()
+        if layer is None or not data:
+            return
+        seconds = time.time() if seconds is None else float(seconds)
+        linktype = RAW_IP if layer in (IP, IPv6) else conf.l2types.layer2num.get(layer, -1)
+        datagram = self._picked(linktype, data, seconds)
+        if datagram is not None:
+            made = _made(datagram, Raw)
+            made.time = seconds
+            yield made
 
 
 def _link_type(pkt: Packet) -> int:
@@ -114,11 +138,18 @@ def _packet(pkt: Packet, datagram: Datagram, payload: type[Packet]) -> Packet:
     ip = pkt.getlayer(IP) or pkt.getlayer(IPv6)
     if ip is not None and not datagram.tunnel and (ip.src, ip.dst) == (datagram.source, datagram.destination):
         return _whole(pkt, ip, datagram, payload)
+    made = _made(datagram, payload)
+    made.time, made.sniffed_on = pkt.time, pkt.sniffed_on
+    made.comments = made.comments or pkt.comments
+    return made
+
+
+def _made(datagram: Datagram, payload: type[Packet]) -> Packet:
+    """The packet of a message, made of what was read."""
     header: type[Packet] = IPv6 if ":" in datagram.source else IP
     made: Packet = header(src=datagram.source, dst=datagram.destination)
     made.add_payload(UDP(sport=datagram.source_port, dport=datagram.destination_port) / payload(datagram.data))
-    made.time, made.sniffed_on = pkt.time, pkt.sniffed_on
-    made.comments = [text.encode() for text in datagram.tunnel] or pkt.comments
+    made.comments = [text.encode() for text in datagram.tunnel] or None
     return made
 
 

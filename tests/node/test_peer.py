@@ -19,8 +19,10 @@ from typing import Any
 
 import pytest
 import zstandard
-from scapy.layers.inet import IP, UDP
-from scapy.packet import Raw
+from scapy.layers.inet import IP, UDP, fragment
+from scapy.layers.l2 import CookedLinux, Ether
+from scapy.packet import Packet, Raw
+from scapy.supersocket import SuperSocket
 
 from scapy_chitchat import (
     Block,
@@ -475,6 +477,33 @@ def test_what_comes_is_not_taken_apart_into_layers() -> None:
     assert Chitchat not in received
     assert Chitchat not in given
     assert bytes(given[UDP].payload) == SYN
+
+
+class Frames(SuperSocket):
+    """An interface on which these packets come, one by one."""
+
+    def __init__(self, *packets: Packet) -> None:
+        self.packets = list(packets)
+
+    def recv_raw(self, x: int = 65535) -> Any:
+        """As sockets of Scapy give them."""
+        packet = self.packets.pop(0)
+        return type(packet), bytes(packet), None
+
+
+def test_what_comes_on_an_interface_is_not_taken_apart_into_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("dissected")
+
+    message = IP() / UDP(sport=7280, dport=7280) / Raw(SYN)
+    pieces = fragment(message, 16)  # type: ignore[no-untyped-call]
+    frames = Frames(Ether() / message, CookedLinux() / message, message, *pieces)
+    session: Any = ChitchatNode_am.sniff_options["session"]
+    listening = session()
+    monkeypatch.setattr(Chitchat, "do_dissect", refuse)
+    given = [packet for _ in list(frames.packets) for packet in listening.recv(frames)]
+    assert [bytes(packet[UDP].payload) for packet in given] == [SYN] * 4
+    assert all(abs(float(packet.time) - time.time()) < 60 for packet in given)
 
 
 SYN = bytes(Chitchat() / ChitchatSyn(cluster_id="test"))
