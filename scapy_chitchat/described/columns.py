@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from scapy.fields import AnyField, LELongField
 from scapy.packet import Packet
@@ -43,12 +43,8 @@ class Layout(Generic[Head]):
         self.unpack = form.unpack_from
 
 
-class Columns(NamedTuple, Generic[Head]):
-    """A list as it was read."""
-
-    layout: Layout[Head]
-    values: tuple[int, ...]
-    """Of each item its head's bytes and its numbers, all in a row."""
+Columns: TypeAlias = tuple[Layout[Head], tuple[int, ...]]
+"""A list as it was read: its layout and, of each item, its head's bytes and its numbers, all in a row."""
 
 
 def numbers_behind(layer: type[Packet]) -> tuple[list[AnyField], list[AnyField]]:
@@ -83,7 +79,7 @@ class ColumnReader(Generic[Head]):
         self._size = struct.calcsize("<" + self._numbers)
         self._end = compile_end(layer, head)
         self._head_of = head_of
-        self._nothing = Columns(Layout[Head]((), (), self._numbers), ())
+        self._nothing: Columns[Head] = Layout[Head]((), (), self._numbers), ()
         self._layouts: dict[tuple[int, bytes], Layout[Head]] = {}
         self._remembered = 0
 
@@ -97,9 +93,9 @@ class ColumnReader(Generic[Head]):
         if layout is not None and layout.size <= left:
             values = layout.unpack(data, pos)
             if values[:: self.stride] == layout.raw:
-                return Columns(layout, values), pos + layout.size
+                return (layout, values), pos + layout.size
         layout = self._layouts[key] = self._found(data, pos, count)
-        return Columns(layout, layout.unpack(data, pos)), pos + layout.size
+        return (layout, layout.unpack(data, pos)), pos + layout.size
 
     def _found(self, data: bytes, pos: int, count: int | None) -> Layout[Head]:
         """The layout of a list whose heads are other ones than before."""
