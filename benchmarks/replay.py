@@ -3,7 +3,9 @@
 
     python -m benchmarks.replay [CAPTURE...] [--speed 20]
 
-Needs tests/peer to be built. The captures are those in pcaps/ unless named. Arrival is what the kernel notes.
+Needs tests/peer to be built. As root, and where there is tcpreplay, its rate stands beside ours: it puts the frames of
+a capture on a pair of interfaces in a namespace, as they are, while replay makes each message anew for an ordinary
+socket and may wait for answers. The captures are those in pcaps/ unless named. Arrival is what the kernel notes.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -27,6 +30,7 @@ from scapy_chitchat import read_messages
 from scapy_chitchat.records.classes import KeyValueOp
 from scapy_chitchat.records.identity import id_of
 from scapy_chitchat.records.sections import delta_of, digest_of, sections
+from tests.support.namespaces import namespace
 
 ROOT = Path(__file__).parent.parent
 PEER = Path(os.environ.get("CHITCHAT_PEER", ROOT / "tests/peer/target/release/chitchat-peer"))
@@ -196,6 +200,19 @@ def rate(capture: Path, *options: str) -> str:
     return f"{sent}; {drain.end():,} arrived"
 
 
+def tcpreplay(capture: Path, loops: int) -> str:
+    """What tcpreplay does with the same frames at its fastest, or why it is not here."""
+    if not shutil.which("tcpreplay") or os.geteuid() != 0:
+        return "not measured: it wants tcpreplay (apt-get install tcpreplay) and root"
+    with namespace() as inside:
+        for words in ("add out0 type veth peer name in0", "set out0 mtu 65535 up", "set in0 mtu 65535 up"):
+            subprocess.run([*inside, "ip", "link", *words.split()], check=True)
+        command = [*inside, "tcpreplay", "--topspeed", f"--loop={loops}", "-i", "out0", str(capture)]
+        done = subprocess.run(command, capture_output=True, text=True)
+    rated = [line.strip() for line in done.stdout.splitlines() if line.startswith(("Actual", "Rated"))]
+    return "; ".join(rated) or done.stderr.strip().splitlines()[-1]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("captures", nargs="*", type=Path, default=[ROOT / "pcaps" / name for name in CAPTURES])
@@ -217,6 +234,7 @@ def main() -> None:
         laptop = ("--cluster-id", "laptop")
         for capture, words in (
             (first, ("--loop", "200")),
+            (first, ("--loop", "200", "--no-window")),
             (first, (*laptop, "--loop", "200")),
             (first, laptop),
             (long, laptop),
@@ -224,6 +242,7 @@ def main() -> None:
             (long, (*laptop, "--map-node", "node-0=other")),
         ):
             print(f"  {capture.name} {' '.join(words)}\n    {rate(capture, *words)}")
+    print(f"the same frames by tcpreplay --topspeed\n    {tcpreplay(first, 200)}")
 
 
 if __name__ == "__main__":

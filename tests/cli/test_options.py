@@ -40,7 +40,8 @@ TWO_MEANINGS = {
     "--cluster": "a filter; another name of --cluster-id",
     "--from": "who sent it; a moment of timeline; who sent what is replayed",
     "--to": "who gets it; the node to speak to; a moment of timeline",
-    "-o": "a folder for findings; a file for the dissector",
+    "-o": "a folder for findings; a file for the dissector; a page",
+    "--output": "a file for the dissector, which may be standard output; a page, which has to be named",
     "--tries": "Syns of a probe; tries of a case",
     "--summary": "tables of messages; of events",
     "--rate": "evenly so many; at most so many",
@@ -300,7 +301,7 @@ def test_help_and_completion_of_read_need_no_scapy(
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("re", {"read", "replay"}),
+        ("re", {"read", "replay", "report"}),
         ("fuzz re", {"reproduce"}),
         ("read --st", {"--stats", "--status", "--stream-limit"}),
         ("read --type Syn", {"Syn", "SynAck"}),
