@@ -20,8 +20,9 @@ from scapy_chitchat.replay.messages import Outgoing, Tally, kind_of, nanoseconds
 from scapy_chitchat.replay.rewrite import Rewriting
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
 
-LONGEST_SLEEP = 3600.0
-"""Seconds: a capture may want a pause of centuries, which no system call takes."""
+LONGEST_SLEEP = 0.5
+"""Seconds: a Ctrl-C that comes just before a system call is heeded just after it. And a capture may want a pause of
+centuries, which no system call takes."""
 
 
 ROOM = 128 * 1024
