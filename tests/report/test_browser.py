@@ -44,6 +44,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_every_section_is_drawn_and_nothing_is_fetched(
     browser: Browser, story: Path, width: int, scheme: Literal["light", "dark"]
@@ -57,6 +58,7 @@ def test_every_section_is_drawn_and_nothing_is_fetched(
         assert (shown.wrong, shown.requests) == ([], [])
 
 
+@pytest.mark.long
 def test_picking_a_node_and_hovering_work(browser: Browser, story: Path) -> None:
     with opened(browser, story) as shown:
         page = shown.page
@@ -75,6 +77,7 @@ def test_picking_a_node_and_hovering_work(browser: Browser, story: Path) -> None
         assert (shown.wrong, shown.requests) == ([], [])
 
 
+@pytest.mark.long
 def test_hostile_strings_are_shown_as_text(browser: Browser, hostile: Path) -> None:
     with opened(browser, hostile) as shown:
         page = shown.page
@@ -89,6 +92,7 @@ def test_hostile_strings_are_shown_as_text(browser: Browser, hostile: Path) -> N
         assert (shown.wrong, shown.requests) == ([], [])
 
 
+@pytest.mark.long
 def test_what_would_run_or_fetch_is_forbidden(browser: Browser, story: Path) -> None:
     with opened(browser, story) as shown:
         page = shown.page

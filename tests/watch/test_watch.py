@@ -85,6 +85,7 @@ def test_members_and_events_are_those_of_the_engine() -> None:
     driven(script)
 
 
+@pytest.mark.long
 def test_sorting_filtering_and_searching() -> None:
     async def script(pilot: Pilot[None]) -> None:
         await stand_at(pilot, 50)
@@ -155,6 +156,7 @@ def about(event: Event) -> tuple[object, ...]:
     return event.event, event.node_id, event.observer, event.key, event.version, event.to
 
 
+@pytest.mark.long
 def test_going_back_gives_the_same_as_going_there_first() -> None:
     async def script(pilot: Pilot[None]) -> None:
         await stand_at(pilot, 16)
@@ -169,6 +171,7 @@ def test_going_back_gives_the_same_as_going_there_first() -> None:
     driven(script)
 
 
+@pytest.mark.long
 def test_keys_go_back_forth_and_to_the_end() -> None:
     async def script(pilot: Pilot[None]) -> None:
         await stand_at(pilot, 6)
@@ -200,6 +203,7 @@ def test_space_holds_the_playing() -> None:
     driven(script)
 
 
+@pytest.mark.long
 def test_what_is_saved_is_what_was_seen(tmp_path: Path) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await stand_at(pilot, 5)
@@ -296,6 +300,7 @@ def test_markup_escapes_and_bidi_marks_are_text(tmp_path: Path) -> None:
     driven(script, path=tmp_path / "hostile.pcapng", size=(300, 40))
 
 
+@pytest.mark.long
 def test_the_engine_never_waits_for_the_view() -> None:
     """The view hangs, and the engine comes to the end of the capture all the same."""
     watcher = watcher_of(STORY, speed=1e9)
@@ -378,6 +383,7 @@ def test_other_commands_do_not_import_it() -> None:
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
 
 
+@pytest.mark.long
 def test_the_pictures_in_the_documentation_are_current() -> None:
     made = screens()
     assert {each.stem for each in PICTURES.glob("watch-*.svg")} == set(made)
