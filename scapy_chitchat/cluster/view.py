@@ -2,8 +2,8 @@
 """What is known of a cluster at a time, put together from the engine's numbers and contents.
 
 What was delivered to an observer after its last statement is presumed read, unless it says nothing any more; it is
-tried
-on copies, so that asking changes nothing.
+tried on copies. Asking changes no replica; but observers judge then, so that a verdict may be told up to a
+round earlier than without.
 """
 
 from __future__ import annotations
