@@ -11,6 +11,7 @@ import socket
 import socketserver
 import sys
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_address
@@ -45,7 +46,10 @@ class Questions:
         """The metrics; waits for them. Raises TimeoutError."""
         asked: Future[list[Family]] = Future()
         self._waiting.put(asked)
-        return asked.result(PATIENCE)
+        try:
+            return asked.result(PATIENCE)
+        except futures.TimeoutError:  # in Python 3.10 not the one of everybody else
+            raise TimeoutError from None
 
     def answer(self, make: Callable[[], list[Family]]) -> None:
         """Answer all who wait, if anybody does: between two messages, and often."""
