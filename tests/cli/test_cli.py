@@ -62,6 +62,7 @@ def test_json_has_the_keys_of_the_interface_and_the_time_of_the_capture() -> Non
     assert last["frame"] == 564
 
 
+@pytest.mark.long
 def test_filters_keep_what_they_say() -> None:
     every = [json.loads(line) for line in lines_of("--json", THREE)]
     of_type = [json.loads(line) for line in lines_of("--json", "--type", "Ack", "--type", "Syn", THREE)]
@@ -141,6 +142,7 @@ def test_bad_input_gets_one_line_and_the_right_exit_code(arguments: list[object]
     assert done.stdout == ""
 
 
+@pytest.mark.long
 def test_odd_standard_streams_are_no_error() -> None:
     def shell(text: str, **environment: str) -> subprocess.CompletedProcess[str]:
         command = f"{' '.join(map(_quoted, COMMAND))} {text}"

@@ -144,6 +144,7 @@ def test_a_span_of_the_timeline() -> None:
     ]
 
 
+@pytest.mark.long
 def test_times_are_shown_as_they_are_wanted() -> None:
     line = run("timeline", THREE).stdout.splitlines()[0]
     assert line.split()[0] == "+0.000"
@@ -153,6 +154,7 @@ def test_times_are_shown_as_they_are_wanted() -> None:
     assert done.stdout.startswith("2026-11-24 11:54:56.380 ")
 
 
+@pytest.mark.long
 def test_filters_keep_what_they_say() -> None:
     everything = objects("timeline", THREE)
     assert objects("timeline", "--kind", "changed,joined", "--kind", "Deleted", THREE) == [
@@ -180,6 +182,7 @@ def test_a_state_of_some_nodes_keys_and_observers() -> None:
     assert [[one["node_id"] for one in each["replicas"]] for each in state["observers"]] == [["node-1"]] * 2
 
 
+@pytest.mark.long
 def test_one_cluster_of_two() -> None:
     names = {each["cluster_id"] for each in objects("state", TWO_CLUSTERS)}
     assert len(names) == 2
@@ -203,6 +206,7 @@ def test_differences_are_what_owners_and_most_observers_do_not_say() -> None:
     assert len(shown) < len(true) + 5
 
 
+@pytest.mark.long
 def test_of_a_node_that_is_not_known_nothing_is_shown() -> None:
     for arguments in (["state", "--node"], ["state", "--observer"], ["timeline", "--node"]):
         done = run(*arguments, "nobody", THREE)
@@ -268,6 +272,7 @@ def test_what_was_lost_is_said(command: list[str]) -> None:
     assert "2 datagrams whose later fragments are not in the capture" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ALL)
 def test_a_capture_that_is_cut_off_shows_what_came_before(command: list[str]) -> None:
     done = run(*command, "-", given=THREE.read_bytes()[:50_000])
@@ -276,6 +281,7 @@ def test_a_capture_that_is_cut_off_shows_what_came_before(command: list[str]) ->
     assert done.stderr.startswith("scapy-chitchat: standard input: the capture is cut off behind frame 276\n")
 
 
+@pytest.mark.long
 def test_parts_of_a_capture_are_read_in_order(tmp_path: Path) -> None:
     data = THREE.read_bytes()
     at, cuts = 24, [24]
@@ -303,6 +309,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ALL)
 def test_ctrl_c_shows_what_is_known_until_then(command: list[str]) -> None:
     process = subprocess.Popen(
@@ -356,6 +363,7 @@ def on_terminal(columns: int, *arguments: object, **environment: str) -> str:
     return seen.decode()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [["state"], ["state", "--observer", "node-1"], ["state", "--keys"]])
 def test_a_narrow_terminal_has_all_of_a_table(command: list[str]) -> None:
     shown = on_terminal(80, *command, THREE, NO_COLOR="1")
@@ -367,6 +375,7 @@ def test_a_narrow_terminal_has_all_of_a_table(command: list[str]) -> None:
         assert text in tables
 
 
+@pytest.mark.long
 def test_colours_are_for_terminals() -> None:
     assert "\x1b[" in on_terminal(100, "timeline", "--kind", "joined", THREE)
     assert "\x1b[3" not in on_terminal(100, "timeline", "--kind", "joined", THREE, NO_COLOR="1")
@@ -398,6 +407,7 @@ def test_why_key_values_are_not_known() -> None:
     assert list(gaps([msgspec.structs.replace(node, complete=False, run="earlier")])) == []
 
 
+@pytest.mark.long
 def test_a_capture_that_begins_in_the_middle_says_that_it_does_not_know_all(tmp_path: Path) -> None:
     data = THREE.read_bytes()
     at = 24

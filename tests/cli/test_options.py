@@ -190,6 +190,7 @@ def test_paragraphs_of_help_are_as_wide_as_the_terminal(width: int) -> None:
             assert len(line) + 1 + len(following.split()[0]) >= width - 1, f"{line!r} ends early"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "help_of"),
     [
@@ -232,6 +233,7 @@ def on_terminal(*arguments: str, **environment: str) -> bytes:
     return seen
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [["read"], ["read", "-v"], ["read", "--findings"], ["read", "--summary"]])
 def test_no_color_and_dumb_terminals_are_respected(arguments: list[str]) -> None:
     capture = str(PCAPS / "v0-bad-cluster.pcap")

@@ -182,6 +182,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         process.stdout = None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -320,6 +321,7 @@ def in_namespace(within: list[str], text: str) -> None:
     subprocess.run([*within, sys.executable, "-c", text], check=True)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("namespaces")
 @pytest.mark.parametrize(("addresses", "target"), [
     ((["10.77.0.1/24"], ["10.77.0.2/24"]), "10.77.0.2"),
@@ -427,6 +429,7 @@ def sniffed(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     return found[:-1]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("namespaces")
 @pytest.mark.parametrize("ports", [[], ["--port", "7280"], ["--any-port"]], ids=" ".join)
 def test_every_tunnel_passes_the_kernel_when_asked(ports: list[str]) -> None:

@@ -146,6 +146,7 @@ def test_nothing_is_imported_for_metrics_unless_they_are_asked_for() -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wrong", ["localhost", "[::1]", ":9117", "127.0.0.1:99999", "1.2.3.4:x", "70000"])
 def test_what_is_no_address_is_wrong_usage(wrong: str) -> None:
     assert "--metrics" in failing("--metrics", wrong)

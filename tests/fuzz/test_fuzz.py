@@ -49,6 +49,7 @@ def test_the_same_seed_gives_the_same_cases() -> None:
     assert later == list(islice(cases(3, (), CONTEXT), 151))[150] == case(*later[:3], CONTEXT)
 
 
+@pytest.mark.long
 def test_neither_hashing_nor_what_ran_before_changes_a_case() -> None:
     digests = set()
     for hash_seed in ("1", "2"):
@@ -64,6 +65,7 @@ def test_a_draw_is_the_same_in_every_python() -> None:
     assert hashlib.sha256(repr(drawn).encode()).hexdigest()[:16] == "3e71903eb43ae2a7"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_makes_messages_that_fit_into_a_datagram(name: str) -> None:
     count = 12 if name == "limit" else 100
@@ -139,6 +141,7 @@ def test_cases_that_would_make_a_node_gossip_elsewhere_are_known() -> None:
         assert names_elsewhere(encode(Ack(delta=delta))) is elsewhere, address
 
 
+@pytest.mark.long
 def test_generated_cases_as_a_capture_and_as_json(tmp_path: Path) -> None:
     path = tmp_path / "cases.pcapng"
     assert run("generate", "--seed", "4", "-n", "40", "-w", path).returncode == 0
@@ -235,6 +238,7 @@ while True:
 """Answers Syns, until it gets an Ack."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("how", "symptom"),
     [
@@ -411,6 +415,7 @@ def test_a_real_node_is_stopped_and_the_case_reproduces(peer: Path, tmp_path: Pa
     assert read_finding(folder).confirmed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_stopped_reports_and_leaves_no_process(peer: Path, tmp_path: Path, stop: signal.Signals) -> None:
     port = free_port()

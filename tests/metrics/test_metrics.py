@@ -63,6 +63,7 @@ def counted(capture: object) -> tuple[Tally, Counters, list[CapturedMessage]]:
 # --- valid ---
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.name)
 def test_what_is_told_is_what_the_table_has_and_no_sample_comes_twice(capture: object) -> None:
     tally, counters, _ = counted(capture)
@@ -123,6 +124,7 @@ def test_events_are_counted_as_timeline_tells_them() -> None:
         assert value(text, f"{name}_bucket", cluster="prod", le=str(bound)) == within
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("until", [500, 2500, 5000, 10**9])
 def test_gauges_are_what_the_state_has(until: int) -> None:
     """Held against the engine's own state, which is worked out in another way."""

@@ -88,6 +88,7 @@ def test_who_is_not_answered_in_time_is_told_so(server: Server, monkeypatch: pyt
     assert text.count("\n") == 1
 
 
+@pytest.mark.long
 def test_there_are_never_more_connections_than_may_be(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     address = ("127.0.0.1", server.server_port)
     idle = [socket.create_connection(address) for _ in range(module.MOST_AT_ONCE)]

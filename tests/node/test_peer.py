@@ -278,6 +278,7 @@ def test_a_name_without_an_address_is_said() -> None:
         probe("nowhere.invalid:7280", "test")
 
 
+@pytest.mark.long
 @needs_peer
 def test_the_command_prints_tables_and_json(nodes: RunningNodes) -> None:
     target = nodes.address["0.10 127.0.0.1"]
@@ -295,6 +296,7 @@ def test_the_command_prints_tables_and_json(nodes: RunningNodes) -> None:
     assert Membership.from_json(json.dumps(told)).members[0].node_id == "0.10 127.0.0.1"
 
 
+@pytest.mark.long
 @needs_peer
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),

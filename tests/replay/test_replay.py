@@ -190,6 +190,7 @@ def test_a_capture_from_the_middle_is_taken_when_gaps_are_filled(node: Node, tmp
     assert eventually(holds_all)
 
 
+@pytest.mark.long
 def test_answers_are_counted_and_shown(peer: Path) -> None:
     node = Node(peer, "0.13")
     try:
@@ -306,6 +307,7 @@ def test_when_all_is_kept_back_one_line_says_why(sink: Sink) -> None:
     assert "skipped" not in done.stdout
 
 
+@pytest.mark.long
 def test_a_whole_capture_is_brought_home(sink: Sink, away: Path) -> None:
     done = run("--to", sink.text, "--rate", "2000", "--to-loopback", away)
     assert done.returncode == 1, "a sink answers nothing"
@@ -527,6 +529,7 @@ def test_whole_packets_reach_who_listens() -> None:
         assert listening.recv(65536)[:2] == b"\x53\xb0"
 
 
+@pytest.mark.long
 def test_an_interface_is_looked_for_where_we_are() -> None:
     """In a namespace that shows another one's /sys, as ``unshare -n`` does."""
     try:
@@ -557,6 +560,7 @@ def test_targets_off_this_machine_are_refused() -> None:
     assert "--allow-remote" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -578,6 +582,7 @@ def test_wrong_usage_is_one_line(options: list[str], said: str) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_nobody_there_is_said(sink: Sink) -> None:
     sink.socket.close()
     done = run("--to", sink.text, "--asap", THREE)

@@ -40,6 +40,7 @@ def figures(page: str) -> list[dict[str, Any]]:
     return [json.loads(each) for each in re.findall(r'class="figures">(.*?)</script>', page)]
 
 
+@pytest.mark.long
 def test_the_picture_in_the_docs_is_current(story: str) -> None:
     hint = "python -m tests.report.pictures takes it anew"
     assert text_of(story) == TEXT.read_text(encoding="utf-8"), hint
@@ -150,6 +151,7 @@ def test_without_the_extra_one_line_says_how_to_get_it(
     assert "pip install 'scapy-chitchat[report]'" in error
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [["--version"], ["state", str(THREE)], ["report", "-h"]])
 def test_nobody_else_waits_for_the_plotting_library(arguments: Sequence[str]) -> None:
     script = "import sys, atexit; atexit.register(lambda: print('plotly' in sys.modules, 'jinja2' in sys.modules)); "
@@ -237,5 +239,6 @@ def test_keys_are_grouped_by_what_they_begin_with(key: str, shown: str) -> None:
     assert beginning(key) == shown
 
 
+@pytest.mark.long
 def test_every_sentence_of_the_summary_leads_to_a_section(story: str) -> None:
     assert {each.section for each in KINDS.values()} <= set(re.findall(r'id="c0-([a-z]+)"', story))

@@ -112,6 +112,7 @@ def test_sorting_filtering_and_searching() -> None:
     driven(script)
 
 
+@pytest.mark.long
 def test_a_nodes_keys_and_the_way_of_one() -> None:
     async def script(pilot: Pilot[None]) -> None:
         await stand_at(pilot, 50)
@@ -128,6 +129,7 @@ def test_a_nodes_keys_and_the_way_of_one() -> None:
     driven(script)
 
 
+@pytest.mark.long
 def test_the_ladder_of_two_nodes() -> None:
     async def script(pilot: Pilot[None]) -> None:
         await stand_at(pilot, 10)
@@ -188,6 +190,7 @@ def test_keys_go_back_forth_and_to_the_end() -> None:
     driven(script)
 
 
+@pytest.mark.long
 def test_space_holds_the_playing() -> None:
     async def script(pilot: Pilot[None]) -> None:
         app = app_of(pilot)
@@ -218,6 +221,7 @@ def test_what_is_saved_is_what_was_seen(tmp_path: Path) -> None:
     driven(script, size=(200, 36))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 def test_fits_small_and_wide_terminals(size: tuple[int, int]) -> None:
     async def script(pilot: Pilot[None]) -> None:
@@ -236,6 +240,7 @@ def test_fits_small_and_wide_terminals(size: tuple[int, int]) -> None:
     driven(script, size=size)
 
 
+@pytest.mark.long
 def test_the_other_cluster_of_a_capture() -> None:
     async def script(pilot: Pilot[None]) -> None:
         await stand_at(pilot, 30)
@@ -276,6 +281,7 @@ def hostile_capture(path: Path) -> None:
             writer.datagram(ends[n % 2], encode(message), 1_795_600_000 * SECOND + n * 1000)
 
 
+@pytest.mark.long
 def test_markup_escapes_and_bidi_marks_are_text(tmp_path: Path) -> None:
     hostile_capture(tmp_path / "hostile.pcapng")
 
@@ -356,6 +362,7 @@ def test_live_space_holds_the_screen_and_not_the_engine() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_only_lines_that_changed_are_drawn() -> None:
     async def script(pilot: Pilot[None]) -> None:
         await stand_at(pilot, 50)

@@ -114,6 +114,7 @@ ANY = st.one_of(
 ).filter(lambda data: 0 < len(data) < 65000)  # what a datagram holds; Scapy takes no bytes for a new packet
 
 
+@pytest.mark.long
 @given(MESSAGE)
 def test_what_is_built_is_read_with_the_same_values(message: Packet) -> None:
     read = Chitchat(bytes(message))
@@ -133,6 +134,7 @@ def test_what_is_read_is_built_from_its_values_alone(message: Packet) -> None:
     assert bytes(eval(Chitchat(data).command(), NAMES)) == data
 
 
+@pytest.mark.long
 @given(ANY)
 def test_nothing_is_raised_and_nothing_lost_whatever_the_bytes(data: bytes) -> None:
     message = Chitchat(data)
@@ -195,6 +197,7 @@ def test_the_compiled_and_the_careful_reader_agree(data: bytes, layer: type[Wire
     assert read_with(PACKETS, data[4:], layer, version) == read_with(CarefulSink(), data[4:], layer, version)
 
 
+@pytest.mark.long
 @given(st.lists(ENTRY | OPERATION, max_size=8))
 def test_the_compiled_writer_and_the_packet_itself_agree(items: list[Packet]) -> None:
     for item in items:
@@ -205,6 +208,7 @@ def test_the_compiled_writer_and_the_packet_itself_agree(items: list[Packet]) ->
         assert entry.item_bytes() == entry.build() == item.build() == item.item_bytes()
 
 
+@pytest.mark.long
 @given(MESSAGE, st.data())
 def test_an_edit_changes_what_was_edited_and_nothing_else(message: Packet, data: st.DataObject) -> None:
     read = Chitchat(bytes(message))

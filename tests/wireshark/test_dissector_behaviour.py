@@ -38,6 +38,7 @@ def column(tshark: Tshark, capture: Path, *fields: str, options: tuple[str, ...]
 # --- which datagrams ---
 
 
+@pytest.mark.long
 @every_tshark
 @pytest.mark.parametrize(
     ("port", "data", "options", "expected"),
@@ -193,6 +194,7 @@ def test_every_captured_handshake_is_paired(tshark: Tshark) -> None:
 # --- broken and expensive input ---
 
 
+@pytest.mark.long
 @every_tshark
 def test_a_stream_that_grows_without_end_is_read_to_the_limit(tshark: Tshark, tmp_path: Path) -> None:
     import zstandard

@@ -175,6 +175,7 @@ def test_texts_are_the_same_for_every_message_and_details_stand_in_a_field(tshar
     assert details >= 20
 
 
+@pytest.mark.long
 @every_tshark
 def test_a_capture_that_cuts_messages_gives_no_verdict_about_the_rest(tshark: Tshark, tmp_path: Path) -> None:
     entries = [NodeDigest(node_id=f"n{index}") for index in range(9)]

@@ -47,6 +47,7 @@ def test_generate_writes_the_file_of_the_repository(tmp_path: Path) -> None:
     assert target.read_text() == DISSECTOR.read_text()
 
 
+@pytest.mark.long
 def test_install_and_uninstall(home: Path) -> None:
     said = run("install", "--colors", "--filters")
     installed = next(home.rglob("chitchat.lua"))
@@ -60,6 +61,7 @@ def test_install_and_uninstall(home: Path) -> None:
     assert "nothing to remove" in run("uninstall")
 
 
+@pytest.mark.long
 def test_a_file_of_somebody_else_stays(tmp_path: Path) -> None:
     target = tmp_path / "chitchat.lua"
     target.write_text("-- mine")
