@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -16,22 +15,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scapy_chitchat import Chitchat, ChitchatSyn, NodeDigest
+from tests.cli.sniffed import SYN, needs_root, send
 from tests.live import PROGRAM, SNIFF, sniffing
 from tests.support.peers import PATIENCE, eventually, free_port, running, why_no_peer
 
-SYN = bytes(Chitchat() / ChitchatSyn(cluster_id="c", digest=[NodeDigest(node_id="a")]))
 NO_PEER = why_no_peer()
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="capturing on an interface needs root")
 
 WITHOUT = f"import sys; sys.modules['prometheus_client'] = None; {PROGRAM}"
 """The command where prometheus_client is not installed."""
-
-
-def send(port: int, *messages: bytes) -> None:
-    """Send datagrams to a port of this machine."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sender:
-        for message in messages:
-            sender.sendto(message, ("127.0.0.1", port))
 
 
 def scraped(port: int, by: str = "type") -> dict[tuple[str, str], float]:

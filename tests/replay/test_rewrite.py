@@ -1,4 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""Messages rewritten for another cluster, other nodes, addresses, times and the other version."""
+
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
