@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import threading
 from collections import Counter
@@ -23,9 +22,9 @@ from typing import Any
 from scapy_chitchat import DecodeError, decode
 from scapy_chitchat.fuzz import STRATEGIES, Context, case
 from scapy_chitchat.wire.protocol import MAX_DATAGRAM
+from tests.support.peers import peer_program
 
 ROOT = Path(__file__).parent.parent
-PEER = Path(os.environ.get("CHITCHAT_PEER", ROOT / "tests/peer/target/release/chitchat-peer"))
 CONTEXT = Context("fuzz")
 STAGES = ("header", "digest", "cluster_id", "blocks", "operations", "sequence", "foreign", "taken")
 """Where a message ends, in the order in which a node looks: the last two are read whole."""
@@ -59,7 +58,7 @@ class Oracle:
     """The real decoder."""
 
     def __init__(self, version: str = "0.13") -> None:
-        command = [str(PEER), "oracle", "--version", version]
+        command = [str(peer_program()), "oracle", "--version", version]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def verdicts(self, messages: Iterable[bytes]) -> Iterator[dict[str, Any]]:

@@ -31,9 +31,9 @@ from scapy_chitchat.records.classes import KeyValueOp
 from scapy_chitchat.records.identity import id_of
 from scapy_chitchat.records.sections import delta_of, digest_of, sections
 from tests.support.namespaces import namespace
+from tests.support.peers import peer_program
 
 ROOT = Path(__file__).parent.parent
-PEER = Path(os.environ.get("CHITCHAT_PEER", ROOT / "tests/peer/target/release/chitchat-peer"))
 CAPTURES = ("v0-three-nodes.pcap", "v1-five-nodes.pcap", "v0-large-fragmented.pcap.gz", "v0-ipv6.pcap")
 REPLAY = [sys.executable, "-c", "from scapy_chitchat.cli import main; main()", "replay"]
 SO_TIMESTAMPNS = 35
@@ -45,7 +45,7 @@ class Node:
     def __init__(self, version: str) -> None:
         words = f"node --version {version} --node-id fresh --cluster-id laptop --listen 127.0.0.1:0"
         self.process = subprocess.Popen(
-            [str(PEER), *words.split()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [str(peer_program()), *words.split()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.address = self._answer()["ready"]
 

@@ -33,9 +33,9 @@ from scapy.layers.dns import DNS, DNSRR
 
 from scapy_chitchat import Chitchat, ChitchatSyn, NodeDigest, decode, encode, read_messages
 from scapy_chitchat.wire.stream import decompress_block
+from tests.support.peers import NoPeer, peer_program
 
 ROOT = Path(__file__).parent.parent
-PEER = ROOT / "tests" / "peer"
 SEVEN = ("node_id", "generation_id", "ip", "port", "heartbeat", "last_gc_version", "max_version")
 
 
@@ -92,19 +92,11 @@ def read_dns(data: bytes) -> None:
             getattr(record, name)
 
 
-def peer_program() -> Path | None:
-    """The chitchat-peer program, built if cargo is there."""
-    program = PEER / "target" / "release" / "chitchat-peer"
-    if not program.exists() and shutil.which("cargo"):
-        manifest = str(PEER / "Cargo.toml")
-        subprocess.run(["cargo", "build", "--release", "-q", "--manifest-path", manifest], check=True)
-    return program if program.exists() else None
-
-
 def crate_microseconds(messages: list[bytes]) -> float | None:
     """What chitchat 0.11's public decoder takes for each of these V0 messages."""
-    program = peer_program()
-    if program is None:
+    try:
+        program = peer_program()
+    except NoPeer:
         return None
     with tempfile.NamedTemporaryFile("w", suffix=".hex") as file:
         file.write("".join(f"{message.hex()}\n" for message in messages))

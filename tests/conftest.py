@@ -21,12 +21,12 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.namespaces import NOT_IN_KERNEL, NoNamespaces, check_namespaces
+from tests.support.peers import NoPeer, peer_program
 
 NOT_INSTALLABLE = ("on this processor", NOT_IN_KERNEL)
 """How the reason of a skip names the processor, or the kernel, as what is missing."""
 
 SHARED = ROOT.parent / "shared"
-PEER = Path(os.environ.get("CHITCHAT_PEER", ROOT / "tests/peer/target/release/chitchat-peer"))
 
 
 def capture_paths() -> list[Path]:
@@ -88,9 +88,10 @@ def verdicts() -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def peer() -> Path:
     """The program in tests/peer."""
-    if not PEER.exists():
-        pytest.skip("tests/peer is not built: cargo build --release --manifest-path tests/peer/Cargo.toml")
-    return PEER
+    try:
+        return peer_program()
+    except NoPeer as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from typing import Any
 
 from scapy_chitchat import read_messages
 from tests.support.namespaces import namespace
-from tests.support.peers import PATIENCE, RunningNodes, eventually, running
+from tests.support.peers import PATIENCE, NoPeer, RunningNodes, eventually, running
 
 PROGRAM = "from scapy_chitchat.cli import main; main()"
 SNIFF = [sys.executable, "-c", PROGRAM, "sniff"]
@@ -177,7 +177,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20)
     seconds = parser.parse_args().seconds
     with tempfile.TemporaryDirectory() as folder:
-        figures = run(seconds, Path(folder))
+        try:
+            figures = run(seconds, Path(folder))
+        except NoPeer as missing:
+            sys.exit(str(missing))
     print(
         f"{seconds:.0f} s, {NODES} nodes: tcpdump saw {figures.by_tcpdump:,} messages, the largest of "
         f"{figures.largest:,} bytes; we showed {figures.by_us:,}, of {figures.fragments:,} fragments; missing "
