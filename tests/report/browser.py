@@ -6,10 +6,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, Route, sync_playwright
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, Route
 
 BOUND = 120_000
 """Milliseconds after which a page that is not drawn never will be."""
@@ -20,9 +22,18 @@ def chromium_path() -> str | None:
     return shutil.which("chromium")
 
 
+def why_no_browser() -> str:
+    """Why no page can be looked at here; nothing where one can."""
+    if find_spec("playwright") is None:
+        return "playwright, of the extra dev, is not installed"
+    return "" if chromium_path() else "Chromium is not installed: apt install chromium"
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The browser. Without its sandbox, which wants another user than root; pages are our own."""
+    from playwright.sync_api import sync_playwright  # which only the extra dev brings
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
         try:

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
-from playwright.sync_api import Browser
 
 from scapy_chitchat.net.text import printable
 from tests.cli.test_cli import run
-from tests.report.browser import chromium, chromium_path, opened
+from tests.report.browser import chromium, opened, why_no_browser
 from tests.report.hostile import NAMES, write_hostile
 from tests.report.pictures import story_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PICTURES = {"members", "phi", "matrix", "spread", "ladder", "types", "prefixes", "unanswered", "digest"}
 DRAWN = "[...document.querySelectorAll('section:not([hidden]) .chart')].filter(e => e.querySelector('.main-svg'))"
@@ -22,8 +24,8 @@ DRAWN = "[...document.querySelectorAll('section:not([hidden]) .chart')].filter(e
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if chromium_path() is None:
-        pytest.skip("Chromium is not installed: apt install chromium")
+    if missing := why_no_browser():
+        pytest.skip(missing)
     with chromium() as found:
         yield found
 
