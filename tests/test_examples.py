@@ -6,6 +6,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.support import PCAPS, ROOT
 from tests.support.truth import read_truth
 
@@ -17,6 +19,7 @@ def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_the_check_passes_and_fails() -> None:
     done = run("everybody_has_it.py", STORY, "indexer-1", 7, 10)
     assert (done.returncode, done.stdout) == (0, "every observer has version 7 of indexer-1\n")

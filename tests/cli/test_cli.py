@@ -78,6 +78,7 @@ def test_filters_keep_what_they_say() -> None:
     assert "another" not in run("read", "--cluster", "another", THREE).stdout
 
 
+@pytest.mark.long
 def test_a_cluster_is_told_from_the_last_syn_between_two_nodes() -> None:
     lines = lines_of("--json", PCAPS / "v0-bad-cluster.pcap")
     clusters = {json.loads(line).get("cluster_id") for line in lines} - {None}
@@ -189,6 +190,7 @@ def test_a_key_and_a_node_are_looked_for_in_one_section() -> None:
     assert run("read", "--key", "y", "--node", "a", path).stdout == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "line"),
     [
@@ -285,6 +287,7 @@ def test_nothing_off_the_wire_reaches_a_terminal_raw(tmp_path: Path, options: li
         assert char not in out
 
 
+@pytest.mark.long
 def test_a_tree_of_too_many_items_is_cut_with_a_word(tmp_path: Path) -> None:
     path = tmp_path / "many.pcap"
     digest = [NodeDigest(node_id=f"n{number}") for number in range(5)]

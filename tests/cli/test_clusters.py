@@ -67,6 +67,7 @@ def run_of(part: dict[str, Any]) -> tuple[Any, ...]:
     return part["node_id"], part["generation_id"], part["gossip_advertise_addr"]
 
 
+@pytest.mark.long
 def test_times_are_epoch_seconds_with_the_decimals_of_the_capture() -> None:
     first = next(iter(read_messages(THREE)))
     assert f'"time":{first.time_text},' in run("timeline", "--json", THREE).stdout.splitlines()[0]
@@ -74,6 +75,7 @@ def test_times_are_epoch_seconds_with_the_decimals_of_the_capture() -> None:
     assert re.search(r'"time":\d{10}\.\d{6},"since":\d{10}\.\d{6},', run("follow", "key-1", "--json", THREE).stdout)
 
 
+@pytest.mark.long
 def test_each_event_has_what_the_page_says_that_its_kind_adds() -> None:
     adds: dict[str, set[str]] = {}
     for line in section("Events").splitlines():
@@ -109,6 +111,7 @@ def test_follow_has_the_names_of_the_page() -> None:
 # --- times and filters ---
 
 
+@pytest.mark.long
 def test_a_moment_can_be_named_in_three_ways() -> None:
     first = next(iter(read_messages(THREE))).time
     from_start = objects("state", "--at", "+3", THREE)
@@ -120,6 +123,7 @@ def test_a_moment_can_be_named_in_three_ways() -> None:
     assert parse_moment("2026-11-25T14:30:00.25Z").nanoseconds % 10**9 == 250_000_000
 
 
+@pytest.mark.long
 def test_a_span_of_the_timeline() -> None:
     everything = objects("timeline", THREE)
     first = everything[0]["time"]
@@ -157,6 +161,7 @@ def test_filters_keep_what_they_say() -> None:
     assert len(everything) > len(objects("timeline", "--node", "node-1", THREE)) > 0
 
 
+@pytest.mark.long
 def test_a_state_of_some_nodes_keys_and_observers() -> None:
     (whole,) = objects("state", THREE)
     (state,) = objects("state", "--node", "node-1", "--key", "key-1*", "--observer", "node-[02]", THREE)
@@ -178,6 +183,7 @@ def test_one_cluster_of_two() -> None:
         assert {each["cluster_id"] for each in objects("timeline", "--cluster", name, TWO_CLUSTERS)} == {name}
 
 
+@pytest.mark.long
 def test_differences_are_what_owners_and_most_observers_do_not_say() -> None:
     (whole,) = objects("state", "--cluster", "prod", "--at", "+29", STORY)
     (state,) = objects("state", "--cluster", "prod", "--differences", "--at", "+29", STORY)

@@ -142,6 +142,7 @@ def test_what_read_and_sniff_share_is_the_same() -> None:
 # --- types ---
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("given", [["Ack", "Syn"], ["ack,SYN"], ["ack, syn,"], ["Ack,Ack,syn"]])
 def test_types_are_taken_in_any_case_and_as_a_list(given: list[str]) -> None:
     words = [word for each in given for word in ("--type", each)]

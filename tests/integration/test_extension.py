@@ -83,6 +83,7 @@ def test_loaded_as_an_extension(tmp_path: Path) -> None:
     assert run(text, tmp_path).splitlines() == list(CHECKS)
 
 
+@pytest.mark.long
 def test_explore_and_ls_list_the_layers(tmp_path: Path) -> None:
     shown = run(LOADED + 'explore("chitchat")\nls("KeyValue")\nls(ChitchatSyn)', tmp_path)
     assert "Packets contained in scapy.contrib.chitchat" in shown

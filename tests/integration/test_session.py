@@ -38,6 +38,7 @@ def udp(data: bytes, sport: int = 7280, dport: int = 7280) -> Packet:
     return UDP(sport=sport, dport=dport) / Raw(data)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["v0-three-nodes.pcap", "v0-ipv6.pcap", "v0-bad-cluster.pcap", "v0-large-fragmented.pcap.gz"]
 )

@@ -62,6 +62,7 @@ def addresses_of(datas: list[bytes]) -> set[str]:
     return {node.gossip_advertise_addr for data in datas for node in named(decode(data))}
 
 
+@pytest.mark.long
 def test_messages_that_name_other_machines_are_kept_back(sink: Sink, away: Path) -> None:
     whole = [captured.data for captured in read_messages(away)]
     at_home = [data for data in whole if "192.0.2.7:7280" not in addresses_of([data])]

@@ -46,6 +46,7 @@ def test_the_picture_in_the_docs_is_current(story: str) -> None:
     assert text_of(story) == TEXT.read_text(encoding="utf-8"), hint
 
 
+@pytest.mark.long
 def test_what_is_wrong_stands_first(story: str) -> None:
     severities = re.findall(r'<li class="(wrong|look|note)">', story.partition('id="c1-')[0])
     assert severities == sorted(severities, key=["wrong", "look", "note"].index)

@@ -157,6 +157,7 @@ def test_frames_of_many_blocks_windows_and_options_come_back(lua: str) -> None:
     assert all(accepted for accepted, _ in assert_same_outcomes(lua, list(valid_frames(2, 150, 65_535))))
 
 
+@pytest.mark.long
 def test_frames_in_a_row_skippable_frames_and_nothing_are_legal(lua: str) -> None:
     rng = random.Random(3)
     frames = list(valid_frames(4, 40, 3000))
