@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from scapy_chitchat.net.text import one_line, printable
@@ -30,6 +31,12 @@ MOST = 10**9
 
 class CommandFailed(Exception):
     """The command cannot do what it was asked to; the message is one line that says what to do."""
+
+
+def want_extra(what: str, extra: str, *modules: str) -> None:
+    """Raises CommandFailed where what a command needs beside the rest, and an extra brings, is not installed."""
+    if missing := [each for each in modules if find_spec(each) is None]:
+        raise CommandFailed(f"{what} needs {' and '.join(missing)}: pip install 'scapy-chitchat[{extra}]'")
 
 
 def complain(text: str) -> None:

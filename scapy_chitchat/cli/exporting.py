@@ -11,7 +11,7 @@ import typer
 
 from scapy_chitchat.capture import CapturedMessage, Counters
 from scapy_chitchat.capture.live import Interface
-from scapy_chitchat.cli.common import CommandFailed, complain
+from scapy_chitchat.cli.common import CommandFailed, complain, want_extra
 from scapy_chitchat.net.addresses import split_address
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 """Where the metrics are served unless told otherwise."""
-
-EXTRA = "pip install 'scapy-chitchat[metrics]'"
-"""How to get what --metrics needs beside the rest."""
 
 
 def metrics_address(value: str) -> str:
@@ -69,10 +66,7 @@ class Exporter:
 
     def __init__(self, wish: Metrics, counters: Counters) -> None:
         """Bind the address. Raises CommandFailed where that cannot be, or what is needed is not installed."""
-        try:
-            import prometheus_client  # noqa: F401
-        except ImportError:
-            raise CommandFailed(f"--metrics needs more than is installed: {EXTRA}") from None
+        want_extra("--metrics", "metrics", "prometheus_client")
         from scapy_chitchat.metrics.families import families
         from scapy_chitchat.metrics.tally import Tally
 

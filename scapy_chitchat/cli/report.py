@@ -6,22 +6,18 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Annotated, ClassVar
 
 import typer
 
 from scapy_chitchat.capture import notes
 from scapy_chitchat.cli.clusters import Detector, Feeding, Times, confidence, doubts, guesses, run_text
-from scapy_chitchat.cli.common import BAD_INPUT, WRONG_USAGE, complain, hush_scapy
+from scapy_chitchat.cli.common import BAD_INPUT, complain, hush_scapy, want_extra
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import SECOND, date_text
 from scapy_chitchat.cli.options import FILTERS, OUTPUT, FileOptions, Files
 from scapy_chitchat.report.collect import Collector
 from scapy_chitchat.report.names import Place, Speech
-
-NEEDED = ("jinja2", "plotly")
-"""What the page is made with; only who asks for pages installs it."""
 
 MOST_FOLLOWED = 500
 """So many of the last versions are remembered with their whole way, to pick from."""
@@ -42,9 +38,7 @@ class ReportOptions(FileOptions, Times, Detector):
 
 def report(files: Files, wish: ReportOptions) -> int:
     """Read the files and write the page. Gives the exit code."""
-    if missing := [each for each in NEEDED if find_spec(each) is None]:
-        complain(f"a report needs {' and '.join(missing)}: pip install 'scapy-chitchat[report]'")
-        return WRONG_USAGE
+    want_extra("a report", "report", "jinja2", "plotly")
     hush_scapy()
     feeding = Feeding(files, wish, wish.settings(follow=("*", "*"), follow_limit=MOST_FOLLOWED), silent=True)
     output = _writable(feeding.sources.not_among(wish.output))

@@ -25,7 +25,7 @@ from scapy_chitchat.capture import (
 )
 from scapy_chitchat.cli.capturing import open_interface
 from scapy_chitchat.cli.clusters import Detector, Times, run_text
-from scapy_chitchat.cli.common import BAD_INPUT, CommandFailed, complain, hush_scapy
+from scapy_chitchat.cli.common import BAD_INPUT, CommandFailed, complain, hush_scapy, want_extra
 from scapy_chitchat.cli.declaring import Command
 from scapy_chitchat.cli.moments import Clock
 from scapy_chitchat.cli.options import INTERFACE, FileOptions, Reading, Speed, User
@@ -86,14 +86,11 @@ def watch(wish: WatchOptions, files: Watched = []) -> int:  # noqa: B006
 
 def _view() -> type[Watch]:
     """The application, and all that it imports later. Raises CommandFailed where the extra is not installed."""
-    try:
-        for name in _LATER:
-            import_module(name)
-        from scapy_chitchat.watch.app import Watch
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "textual":
-            raise
-        raise CommandFailed("watch needs Textual: pip install 'scapy-chitchat[watch]'") from None
+    want_extra("watch", "watch", "textual")
+    for name in _LATER:
+        import_module(name)
+    from scapy_chitchat.watch.app import Watch
+
     return Watch
 
 

@@ -118,7 +118,7 @@ def test_a_port_that_is_taken_is_said() -> None:
 
 def test_without_the_extra_a_line_says_how_to_get_it() -> None:
     said = failing("--metrics", "9117", program=WITHOUT)
-    assert "pip install 'scapy-chitchat[metrics]'" in said
+    assert said == "scapy-chitchat: --metrics needs prometheus_client: pip install 'scapy-chitchat[metrics]'\n"
 
 
 @needs_root

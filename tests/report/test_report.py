@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-from scapy_chitchat.cli import report as command
-from scapy_chitchat.cli.application import run as run_here
 from scapy_chitchat.cluster import Glance, Judged
 from scapy_chitchat.records.identity import ChitchatId
 from scapy_chitchat.report.bins import FIRST_WIDTH, MOST_BINS, Bins
@@ -142,14 +140,16 @@ def test_a_capture_is_not_written_over(tmp_path: Path) -> None:
     assert capture.read_bytes() == THREE.read_bytes()
 
 
-def test_without_the_extra_one_line_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.setattr(command, "find_spec", lambda name: None)
-    assert run_here(["report", str(THREE), "-o", str(tmp_path / "report.html")]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "pip install 'scapy-chitchat[report]'" in error
+def test_without_the_extra_one_line_says_how_to_get_it(tmp_path: Path) -> None:
+    words = ["scapy-chitchat", "report", str(THREE), "-o", str(tmp_path / "report.html")]
+    script = (
+        f"import sys; sys.modules['jinja2'] = sys.modules['plotly'] = None; sys.argv = {words};"
+        "from scapy_chitchat.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "scapy-chitchat: a report needs jinja2 and plotly: pip install 'scapy-chitchat[report]'\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.long

@@ -382,7 +382,7 @@ def test_without_the_extra_one_line_says_how_to_get_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "scapy-chitchat: watch needs Textual: pip install 'scapy-chitchat[watch]'\n"
+    assert done.stderr == "scapy-chitchat: watch needs textual: pip install 'scapy-chitchat[watch]'\n"
 
 
 def test_other_commands_do_not_import_it() -> None:
